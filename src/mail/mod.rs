@@ -1,0 +1,13 @@
+//! The words of mail: mailboxes, paths, envelopes, status codes. No I/O, no clock.
+//!
+//! Everything above shares these types; this room knows nothing of what is above it.
+
+mod envelope;
+mod mailbox;
+mod path;
+mod status;
+
+pub use envelope::{BodyType, Envelope, EnvelopeError, Recipient};
+pub use mailbox::{Mailbox, MailboxError};
+pub use path::ReversePath;
+pub use status::{EnhancedStatus, EnhancedStatusError};

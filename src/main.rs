@@ -1,0 +1,2 @@
+//! exorelay: see the library's documentation.
+fn main() {}
