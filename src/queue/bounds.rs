@@ -1,0 +1,248 @@
+//! Room in the queue: reserved before content is taken in, so that sessions cannot overshoot together.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How much the queue may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Messages that are not yet delivered, failed or removed, drafts included.
+    pub messages_max: u64,
+    /// Their content.
+    pub bytes_max: u64,
+    /// What the queue leaves free on its filesystem.
+    pub disk_free_min_bytes: u64,
+}
+
+/// Which bound has been reached; each is a 452 4.3.1 to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    /// `queue.max_messages`.
+    #[error("the queue holds its maximum number of messages")]
+    Messages,
+    /// `queue.max_bytes`.
+    #[error("the queue holds its maximum of bytes")]
+    Bytes,
+    /// `queue.min_free_disk`.
+    #[error("the disk that holds the queue is nearly full")]
+    Disk,
+}
+
+#[derive(Debug)]
+pub(super) struct Room {
+    limits: Mutex<Limits>,
+    directory: PathBuf,
+    messages: AtomicU64,
+    bytes: AtomicU64,
+    /// Bytes promised to drafts whose content may not be on disk yet.
+    promised: AtomicU64,
+    disk: Mutex<Option<DiskReading>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct DiskReading {
+    at: Instant,
+    free_bytes: u64,
+}
+
+/// How long a reading of the free space is believed; what is promised meanwhile is subtracted.
+const DISK_READING_LIFE: Duration = Duration::from_millis(500);
+
+impl Room {
+    pub(super) fn new(limits: Limits, directory: &Path, messages: u64, bytes: u64) -> Arc<Self> {
+        Arc::new(Self {
+            limits: Mutex::new(limits),
+            directory: directory.to_owned(),
+            messages: AtomicU64::new(messages),
+            bytes: AtomicU64::new(bytes),
+            promised: AtomicU64::new(0),
+            disk: Mutex::new(None),
+        })
+    }
+
+    /// Messages and bytes in use, drafts included.
+    pub(super) fn used(&self) -> (u64, u64) {
+        (
+            self.messages.load(Ordering::Acquire),
+            self.bytes.load(Ordering::Acquire),
+        )
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Room for one message of `bytes`, or why there is none.
+    pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation, Full> {
+        let limits = self.limits();
+        take(&self.messages, 1, limits.messages_max).ok_or(Full::Messages)?;
+        let mut reservation = Reservation {
+            room: Arc::clone(self),
+            bytes: 0,
+        };
+        // The bytes: when they are refused, dropping the reservation gives the message back.
+        reservation.grow_to(bytes)?;
+        Ok(reservation)
+    }
+
+    /// A stored message has ended.
+    pub(super) fn release(&self, messages: u64, bytes: u64) {
+        give_back(&self.messages, messages);
+        give_back(&self.bytes, bytes);
+    }
+
+    fn disk_has(&self, bytes: u64, limits: Limits) -> bool {
+        let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        let free_bytes = match *disk {
+            Some(reading) if reading.at.elapsed() < DISK_READING_LIFE => reading.free_bytes,
+            _ => match rustix::fs::statvfs(&self.directory) {
+                Ok(vfs) => {
+                    let free_bytes = vfs.f_bavail.saturating_mul(vfs.f_frsize);
+                    *disk = Some(DiskReading {
+                        at: Instant::now(),
+                        free_bytes,
+                    });
+                    free_bytes
+                }
+                // The write itself will tell what is wrong with this disk.
+                Err(_) => return true,
+            },
+        };
+        let promised = self.promised.load(Ordering::Acquire);
+        free_bytes.saturating_sub(promised) >= limits.disk_free_min_bytes.saturating_add(bytes)
+    }
+}
+
+/// Room held for a draft; dropped, it is free again, and committed, it belongs to the message.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    room: Arc<Room>,
+    bytes: u64,
+}
+
+impl Reservation {
+    /// Holds at least `bytes` from now on.
+    pub(super) fn grow_to(&mut self, bytes: u64) -> Result<(), Full> {
+        let more = bytes.saturating_sub(self.bytes);
+        if more == 0 && self.bytes > 0 {
+            return Ok(());
+        }
+        let limits = self.room.limits();
+        if !self.room.disk_has(more, limits) {
+            return Err(Full::Disk);
+        }
+        take(&self.room.bytes, more, limits.bytes_max).ok_or(Full::Bytes)?;
+        self.room.promised.fetch_add(more, Ordering::AcqRel);
+        self.bytes += more;
+        Ok(())
+    }
+
+    /// The message is stored: it keeps its place until [`Room::release`], at its true size.
+    pub(super) fn keep(mut self, size_bytes: u64) {
+        let room = Arc::clone(&self.room);
+        give_back(&room.promised, self.bytes);
+        if size_bytes > self.bytes {
+            room.bytes
+                .fetch_add(size_bytes - self.bytes, Ordering::AcqRel);
+        } else {
+            give_back(&room.bytes, self.bytes - size_bytes);
+        }
+        self.bytes = 0;
+        // One message more than `drop` is about to give back.
+        room.messages.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        give_back(&self.room.promised, self.bytes);
+        self.room.release(1, self.bytes);
+    }
+}
+
+fn take(counter: &AtomicU64, more: u64, max: u64) -> Option<u64> {
+    counter
+        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
+            used.checked_add(more).filter(|sum| *sum <= max)
+        })
+        .ok()
+}
+
+fn give_back(counter: &AtomicU64, less: u64) {
+    let _ = counter.fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
+        Some(used.saturating_sub(less))
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(messages_max: u64, bytes_max: u64) -> Arc<Room> {
+        let limits = Limits {
+            messages_max,
+            bytes_max,
+            disk_free_min_bytes: 0,
+        };
+        Room::new(limits, Path::new("/"), 0, 0)
+    }
+
+    #[test]
+    fn threads_together_never_overshoot() {
+        let room = room(10, 1_000);
+        let held: Vec<_> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        (0..50)
+                            .filter_map(|_| room.reserve(10).ok())
+                            .collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            workers
+                .into_iter()
+                .flat_map(|worker| worker.join().unwrap())
+                .collect()
+        });
+        assert_eq!(held.len(), 10);
+        assert_eq!(room.used(), (10, 100));
+        drop(held);
+        assert_eq!(room.used(), (0, 0));
+    }
+
+    #[test]
+    fn a_kept_reservation_counts_its_true_size_until_released() {
+        let room = room(10, 1_000);
+        let announced_more = room.reserve(500).unwrap();
+        announced_more.keep(300);
+        assert_eq!(room.used(), (1, 300));
+        room.release(1, 300);
+        assert_eq!(room.used(), (0, 0));
+    }
+
+    #[test]
+    fn growth_is_bounded_and_a_refusal_leaves_what_was_held() {
+        let room = room(10, 1_000);
+        let mut growing = room.reserve(0).unwrap();
+        growing.grow_to(900).unwrap();
+        assert_eq!(growing.grow_to(1_001), Err(Full::Bytes));
+        assert_eq!(room.used(), (1, 900));
+        assert_eq!(room.reserve(101).unwrap_err(), Full::Bytes);
+        assert_eq!(room.used(), (1, 900));
+    }
+
+    #[test]
+    fn a_disk_below_its_floor_refuses() {
+        let limits = Limits {
+            messages_max: 10,
+            bytes_max: u64::MAX,
+            disk_free_min_bytes: u64::MAX,
+        };
+        let room = Room::new(limits, Path::new("/"), 0, 0);
+        assert_eq!(room.reserve(0).unwrap_err(), Full::Disk);
+        assert_eq!(room.used(), (0, 0));
+    }
+}

@@ -1,0 +1,141 @@
+//! The octets of a message: up to 64 KiB in the database, beyond that one file each.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use crate::queue::{QueueId, StorageError};
+
+/// Up to this many octets the content is kept in memory and then in the database.
+pub(super) const INLINE_MAX_BYTES: usize = 64 * 1024;
+
+/// The content of a leased message, exactly as it goes to the remote, before dot-stuffing.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Small, and in memory already.
+    Inline(Bytes),
+    /// Large: to be read in pieces.
+    File {
+        /// Where it lies.
+        path: PathBuf,
+        /// How long it is.
+        size_bytes: u64,
+    },
+}
+
+/// `DIRECTORY/content/ID`.
+pub(super) fn path_of(directory: &Path, id: QueueId) -> PathBuf {
+    directory.join("content").join(id.as_str())
+}
+
+/// A content file while it is being written; dropped unfinished, it is removed.
+#[derive(Debug)]
+pub(super) struct ContentFile {
+    file: File,
+    path: PathBuf,
+    finished: bool,
+}
+
+impl ContentFile {
+    /// Blocking.
+    pub(super) fn create(path: PathBuf) -> Result<Self, StorageError> {
+        let opened = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path);
+        match opened {
+            Ok(file) => Ok(Self {
+                file,
+                path,
+                finished: false,
+            }),
+            Err(error) => Err(StorageError::content(path, error)),
+        }
+    }
+
+    /// Blocking.
+    pub(super) fn append(&mut self, octets: &[u8]) -> Result<(), StorageError> {
+        self.file
+            .write_all(octets)
+            .map_err(|error| StorageError::content(self.path.clone(), error))
+    }
+
+    /// Puts file and directory entry on stable storage. Blocking.
+    ///
+    /// A sync that failed is never tried again and believed: the kernel may have dropped the pages.
+    pub(super) fn finish(mut self) -> Result<StoredFile, StorageError> {
+        let synced = self.file.sync_all().and_then(|()| sync_parent(&self.path));
+        synced.map_err(|error| StorageError::content(self.path.clone(), error))?;
+        self.finished = true;
+        Ok(StoredFile {
+            path: std::mem::take(&mut self.path),
+            committed: false,
+        })
+    }
+}
+
+impl Drop for ContentFile {
+    fn drop(&mut self) {
+        if !self.finished {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A content file on stable storage that no row names yet; dropped before it is, it is removed.
+#[derive(Debug)]
+pub(super) struct StoredFile {
+    path: PathBuf,
+    committed: bool,
+}
+
+impl StoredFile {
+    /// The row that names the file is committed.
+    pub(super) fn committed(mut self) {
+        self.committed = true;
+    }
+}
+
+impl Drop for StoredFile {
+    fn drop(&mut self) {
+        if !self.committed {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().unwrap_or_else(|| Path::new("."));
+    File::open(parent)?.sync_all()
+}
+
+/// Removes files of drafts that were never committed; `is_known` tells of an id whether a row names
+/// its file. Returns how many were removed.
+pub(super) fn sweep_orphans(
+    directory: &Path,
+    mut is_known: impl FnMut(QueueId) -> rusqlite::Result<bool>,
+) -> Result<usize, StorageError> {
+    let folder = directory.join("content");
+    let failed = |error| StorageError::content(folder.clone(), error);
+    let mut removed = 0;
+    for entry in std::fs::read_dir(&folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        // What this program did not name, it does not touch.
+        let Some(id) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| QueueId::parse(name).ok())
+        else {
+            continue;
+        };
+        if !is_known(id)? {
+            std::fs::remove_file(entry.path()).map_err(failed)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}

@@ -1,0 +1,151 @@
+//! A message on its way in.
+
+use tokio::sync::oneshot;
+
+use crate::queue::bounds::Reservation;
+use crate::queue::content::{self, ContentFile, INLINE_MAX_BYTES};
+use crate::queue::insert::{NewContent, NewMessage};
+use crate::queue::writer::Op;
+use crate::queue::{DraftError, Queue, QueueId, StorageError, Submission};
+
+/// Proof that envelope and content are on stable storage; only [`Draft::commit`] makes one.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a committed message is answered with 250"]
+pub struct Receipt {
+    queue_id: QueueId,
+}
+
+impl Receipt {
+    pub(super) fn new(queue_id: QueueId) -> Self {
+        Self { queue_id }
+    }
+
+    /// The id to tell the client.
+    pub fn queue_id(&self) -> QueueId {
+        self.queue_id
+    }
+}
+
+/// Content being taken in; dropped, it leaves nothing behind.
+#[derive(Debug)]
+pub struct Draft {
+    queue: Queue,
+    id: QueueId,
+    reservation: Reservation,
+    /// What is not in the file yet, or all of it while there is no file.
+    buffer: Vec<u8>,
+    file: Option<ContentFile>,
+    size_bytes: u64,
+}
+
+/// Octets gathered before a write to the content file.
+const SPILL_BYTES: usize = 128 * 1024;
+
+impl Draft {
+    pub(super) fn new(queue: Queue, reservation: Reservation) -> Self {
+        Self {
+            id: queue.shared.ids.generate(),
+            queue,
+            reservation,
+            buffer: Vec::new(),
+            file: None,
+            size_bytes: 0,
+        }
+    }
+
+    /// The id the message will have.
+    pub fn queue_id(&self) -> QueueId {
+        self.id
+    }
+
+    /// Octets taken in so far.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Takes more content in; never holds more than a few blocks of it in memory.
+    ///
+    /// # Errors
+    /// The draft is of no use afterwards; dropping it removes what was written.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: a dropped call leaves the draft without its content file. Drop the draft too.
+    pub async fn append(&mut self, octets: &[u8]) -> Result<(), DraftError> {
+        let size_bytes = self.size_bytes + octets.len() as u64;
+        self.reservation.grow_to(size_bytes)?;
+        self.size_bytes = size_bytes;
+        self.buffer.extend_from_slice(octets);
+        let limit = if self.file.is_some() {
+            SPILL_BYTES
+        } else {
+            INLINE_MAX_BYTES
+        };
+        if self.buffer.len() > limit {
+            self.spill().await?;
+        }
+        Ok(())
+    }
+
+    async fn spill(&mut self) -> Result<(), StorageError> {
+        let octets = std::mem::take(&mut self.buffer);
+        let file = self.file.take();
+        let path = content::path_of(&self.queue.shared.settings.directory, self.id);
+        let (file, mut octets) = blocking(move || {
+            let mut file = match file {
+                Some(file) => file,
+                None => ContentFile::create(path)?,
+            };
+            file.append(&octets)?;
+            Ok((file, octets))
+        })
+        .await?;
+        octets.clear();
+        self.buffer = octets;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Puts the message on stable storage.
+    ///
+    /// # Errors
+    /// The message is not accepted, and nothing of it is left.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still have stored the message: it will be delivered although the client
+    /// was told nothing, as with a connection that dies before the reply.
+    pub async fn commit(mut self, submission: Submission) -> Result<Receipt, DraftError> {
+        let stored = match self.file {
+            Some(_) => {
+                self.spill().await?;
+                match self.file.take() {
+                    Some(file) => NewContent::File(blocking(move || file.finish()).await?),
+                    None => return Err(StorageError::Closed.into()),
+                }
+            }
+            None => NewContent::Inline(std::mem::take(&mut self.buffer)),
+        };
+        let (answer, answered) = oneshot::channel();
+        let message = NewMessage {
+            id: self.id,
+            submission,
+            content: stored,
+            size_bytes: self.size_bytes,
+            reservation: self.reservation,
+        };
+        self.queue
+            .send(Op::Commit {
+                message: Box::new(message),
+                answer,
+            })
+            .await?;
+        Ok(answered.await.map_err(|_| StorageError::Closed)??)
+    }
+}
+
+/// File work, off the runtime's threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+) -> Result<T, StorageError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or(Err(StorageError::Closed))
+}

@@ -1,0 +1,307 @@
+//! A message given to one attempt.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::oneshot;
+
+use crate::mail::{BodyType, Mailbox, MailboxError, ReversePath};
+use crate::queue::content::{self, Content};
+use crate::queue::insert::STORED_FILE;
+use crate::queue::store::Shared;
+use crate::queue::writer::Op;
+use crate::queue::{
+    MessageState, Outcome, Queue, QueueId, RecipientState, Settlement, StorageError,
+};
+
+/// One message, leased to the holder until it is settled or released.
+///
+/// Dropped, it is released: the message is ready again and no attempt is counted.
+#[derive(Debug)]
+pub struct Lease {
+    pub(super) seq: i64,
+    message: LeasedMessage,
+    shared: Arc<Shared>,
+    /// Whether the message is still the holder's.
+    open: bool,
+}
+
+/// What an attempt needs to know of a message.
+#[derive(Debug)]
+pub struct LeasedMessage {
+    /// Its name.
+    pub id: QueueId,
+    /// The account it is sent with.
+    pub account: String,
+    /// Where notices go.
+    pub reverse_path: ReversePath,
+    /// The recipients still to be decided, with their numbers; never empty.
+    pub recipients: Vec<(u32, Mailbox)>,
+    /// What the client announced.
+    pub body_type: BodyType,
+    /// Whether MAIL carried SMTPUTF8.
+    pub smtputf8: bool,
+    /// Of the content.
+    pub size_bytes: u64,
+    /// Attempts before this one.
+    pub attempts: u32,
+    /// What is sent.
+    pub content: Content,
+}
+
+/// What [`Queue::lease`] found.
+#[derive(Debug)]
+pub struct Leased {
+    /// In the order in which they were due.
+    pub leases: Vec<Lease>,
+    /// How long until the next deferred message is due, if there is one.
+    pub next_due: Option<Duration>,
+}
+
+impl std::ops::Deref for Lease {
+    type Target = LeasedMessage;
+
+    fn deref(&self) -> &LeasedMessage {
+        &self.message
+    }
+}
+
+impl Lease {
+    /// Stores what became of the attempt; on stable storage when it returns.
+    ///
+    /// # Errors
+    /// The lease is given back so that settling can be tried again: a message that was delivered
+    /// must not be sent twice because the disk was full for a moment.
+    pub async fn settle(
+        mut self,
+        queue: &Queue,
+        settlement: Settlement,
+    ) -> Result<Outcome, (Self, StorageError)> {
+        let (answer, answered) = oneshot::channel();
+        let op = Op::Settle {
+            seq: self.seq,
+            settlement: Box::new(settlement),
+            answer,
+        };
+        if let Err(error) = queue.send(op).await {
+            return Err((self, error));
+        }
+        match answered.await {
+            Ok(Ok(outcome)) => {
+                self.open = false;
+                Ok(outcome)
+            }
+            Ok(Err(error)) => Err((self, error)),
+            Err(_) => Err((self, StorageError::Closed)),
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.open {
+            self.shared.give_back(self.seq);
+        }
+    }
+}
+
+/// A lease does not carry more inline content than this at once; at least one message is leased.
+const LEASE_MAX_BYTES: u64 = 1024 * 1024;
+
+/// Inside the writer's transaction.
+pub(super) fn lease(
+    connection: &Connection,
+    shared: &Arc<Shared>,
+    account: &str,
+    max: usize,
+) -> Result<Leased, StorageError> {
+    let now_ms = shared.clock.now_ms();
+    let mut leases = Vec::new();
+    let mut bytes = 0;
+    for (seq, id) in due(connection, account, now_ms, max)? {
+        match load(connection, shared, seq, &id) {
+            Ok(message) => {
+                if matches!(message.content, Content::Inline(_)) {
+                    bytes += message.size_bytes;
+                }
+                if bytes > LEASE_MAX_BYTES && !leases.is_empty() {
+                    break;
+                }
+                set_state(connection, seq, MessageState::Sending)?;
+                leases.push(Lease {
+                    seq,
+                    message,
+                    shared: Arc::clone(shared),
+                    open: true,
+                });
+            }
+            Err(StorageError::Damaged { id, what }) => set_aside(connection, seq, &id, &what)?,
+            Err(error) => return Err(error),
+        }
+    }
+    let next: Option<i64> = connection
+        .prepare_cached(
+            "SELECT min(due_ms) FROM message WHERE account = ?1 AND state = 2 AND state < 4",
+        )?
+        .query_row([account], |row| row.get(0))?;
+    Ok(Leased {
+        leases,
+        next_due: next.map(|due_ms| Duration::from_millis((due_ms - now_ms).max(0) as u64)),
+    })
+}
+
+fn due(
+    connection: &Connection,
+    account: &str,
+    now_ms: i64,
+    max: usize,
+) -> Result<Vec<(i64, String)>, StorageError> {
+    let mut rows = Vec::new();
+    for state in [MessageState::Ready, MessageState::Deferred] {
+        let mut statement = connection.prepare_cached(
+            "SELECT due_ms, seq, id FROM message
+             WHERE account = ?1 AND state = ?2 AND state < 4 AND due_ms <= ?3
+             ORDER BY due_ms LIMIT ?4",
+        )?;
+        let found = statement.query_map(
+            params![account, state.number(), now_ms, max as i64],
+            |row| {
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    row.get::<_, i64>(1)?,
+                    row.get::<_, String>(2)?,
+                ))
+            },
+        )?;
+        for row in found {
+            rows.push(row?);
+        }
+    }
+    rows.sort_unstable();
+    rows.truncate(max);
+    Ok(rows.into_iter().map(|(_, seq, id)| (seq, id)).collect())
+}
+
+fn load(
+    connection: &Connection,
+    shared: &Shared,
+    seq: i64,
+    id: &str,
+) -> Result<LeasedMessage, StorageError> {
+    let damaged = |what: &str| StorageError::Damaged {
+        id: id.to_owned(),
+        what: what.to_owned(),
+    };
+    let bad_address = |error: MailboxError| damaged(&format!("an address in it: {error}"));
+    let queue_id = QueueId::parse(id).map_err(|error| damaged(&error.to_string()))?;
+    let mut recipients = Vec::new();
+    {
+        let mut statement = connection.prepare_cached(
+            "SELECT n, address FROM recipient WHERE seq = ?1 AND state = ?2 ORDER BY n",
+        )?;
+        let mut rows = statement.query(params![seq, RecipientState::Pending.number()])?;
+        while let Some(row) = rows.next()? {
+            let mailbox = Mailbox::parse(row.get_ref(1)?.as_str().unwrap_or_default());
+            recipients.push((row.get::<_, u32>(0)?, mailbox.map_err(bad_address)?));
+        }
+    }
+    if recipients.is_empty() {
+        return Err(damaged("no recipient is left to be decided"));
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT account, reverse_path, eight_bit, smtputf8, size_bytes, attempts, stored
+         FROM message WHERE seq = ?1",
+    )?;
+    let (mut message, stored) = statement.query_row([seq], |row| {
+        let reverse_path: String = row.get(1)?;
+        let body_type = if row.get(2)? {
+            BodyType::EightBitMime
+        } else {
+            BodyType::SevenBit
+        };
+        let message = LeasedMessage {
+            id: queue_id,
+            account: row.get(0)?,
+            reverse_path: ReversePath::Null,
+            recipients,
+            body_type,
+            smtputf8: row.get(3)?,
+            size_bytes: row.get::<_, i64>(4)? as u64,
+            attempts: row.get(5)?,
+            content: Content::Inline(Bytes::new()),
+        };
+        Ok(((message, reverse_path), row.get::<_, i64>(6)?))
+    })?;
+    message.0.reverse_path = ReversePath::parse(&message.1).map_err(bad_address)?;
+    let mut message = message.0;
+    message.content = if stored == STORED_FILE {
+        let path = content::path_of(&shared.settings.directory, queue_id);
+        match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.len() == message.size_bytes => Content::File {
+                path,
+                size_bytes: message.size_bytes,
+            },
+            Ok(_) => return Err(damaged("its content file has another size")),
+            Err(error) => return Err(damaged(&format!("its content file: {error}"))),
+        }
+    } else {
+        let octets: Option<Vec<u8>> = connection
+            .prepare_cached("SELECT data FROM content WHERE seq = ?1")?
+            .query_row([seq], |row| row.get(0))
+            .optional()?;
+        match octets {
+            Some(octets) if octets.len() as u64 == message.size_bytes => {
+                Content::Inline(octets.into())
+            }
+            Some(_) => return Err(damaged("its content has another size")),
+            None => return Err(damaged("its content is missing")),
+        }
+    };
+    Ok(message)
+}
+
+pub(super) fn set_state(
+    connection: &Connection,
+    seq: i64,
+    state: MessageState,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE message SET state = ?2 WHERE seq = ?1")?
+        .execute(params![seq, state.number()])?;
+    Ok(())
+}
+
+/// A damaged message waits for an operator, out of the way of the others.
+fn set_aside(connection: &Connection, seq: i64, id: &str, what: &str) -> rusqlite::Result<()> {
+    tracing::error!(
+        queue_id = id,
+        what,
+        "message is damaged and was put on hold"
+    );
+    connection
+        .prepare_cached("UPDATE message SET state = ?2, last_reply = ?3 WHERE seq = ?1")?
+        .execute(params![
+            seq,
+            MessageState::Held.number(),
+            format!("damaged: {what}")
+        ])?;
+    Ok(())
+}
+
+/// Gives leases back without counting an attempt.
+pub(super) fn release(connection: &Connection, seqs: &[i64]) -> rusqlite::Result<Vec<String>> {
+    let mut accounts = Vec::new();
+    let mut statement = connection.prepare_cached(
+        "UPDATE message SET state = iif(attempts = 0, 0, 2) WHERE seq = ?1 AND state = 1
+         RETURNING account",
+    )?;
+    for seq in seqs {
+        let account: Option<String> = statement.query_row([seq], |row| row.get(0)).optional()?;
+        if let Some(account) = account.filter(|account| !accounts.contains(account)) {
+            accounts.push(account);
+        }
+    }
+    Ok(accounts)
+}

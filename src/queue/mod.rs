@@ -1,0 +1,56 @@
+//! The durable queue: the one place where `listener` and `delivery` meet.
+//!
+//! It promises that a [`Receipt`] means stable storage, that a [`Lease`] is held by one attempt at a
+//! time, and that every message stays until its [`Settlement`] ends it or an operator does. It
+//! refuses to know SMTP, accounts' settings or tokens: accounts are names, replies are text.
+//!
+//! ```text
+//! Queue::draft -> Draft -> commit -> Receipt            taken in
+//! Queue::lease -> Lease -> settle(Settlement) | release tried, as often as it takes
+//! ```
+//!
+//! One thread owns the one connection that writes. Whatever waits for it is done in one transaction
+//! and one fsync, then every waiter gets its answer: the more sessions push, the more messages share
+//! the price of a sync. Listings use read-only connections of their own.
+//!
+//! Nothing above this room may assume that a lease is local to the process or that ids are
+//! consecutive: a store shared by several relays can take this one's place.
+//!
+//! What is assumed of the filesystem: fsync of a file makes its octets durable, fsync of a folder
+//! makes its entries durable, and `flock` works. Network filesystems promise none of it.
+
+mod bounds;
+mod clock;
+mod content;
+mod draft;
+mod error;
+mod id;
+mod insert;
+mod lease;
+mod lock;
+mod query;
+mod retention;
+mod schedule;
+mod schema;
+mod settle;
+mod state;
+mod store;
+mod writer;
+
+pub use bounds::{Full, Limits};
+pub use content::Content;
+pub use draft::{Draft, Receipt};
+pub use error::{DraftError, OpenError, StorageError};
+pub use id::{QueueId, QueueIdError};
+pub use insert::{Origin, Submission};
+pub use lease::{Lease, Leased, LeasedMessage};
+pub use query::{
+    AttemptRecord, Counts, Filter, MessageDetail, MessageRecord, Reader, RecipientRecord,
+};
+pub use schedule::Backoff;
+pub use settle::{Disposition, Outcome, RecipientOutcome, Retry, Settlement};
+pub use state::{MessageState, RecipientState};
+pub use store::{Queue, Retention, Settings};
+
+#[cfg(test)]
+mod tests;

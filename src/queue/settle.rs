@@ -1,0 +1,272 @@
+//! What an attempt led to, and storing it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, params};
+
+use crate::queue::clock::wall_ms;
+use crate::queue::insert::STORED_FILE;
+use crate::queue::store::Shared;
+use crate::queue::{MessageState, QueueId, RecipientState, StorageError};
+
+/// The result of one attempt.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// One for each recipient that was leased; a recipient not named stays pending.
+    pub recipients: Vec<RecipientOutcome>,
+    /// When pending recipients are tried again.
+    pub retry: Retry,
+    /// When the attempt began.
+    pub started_at: SystemTime,
+    /// The host that was spoken to, or would have been.
+    pub remote: String,
+    /// The reply, or the failure, that decided the attempt: what an operator should read first.
+    pub reply: String,
+}
+
+/// What became of one recipient.
+#[derive(Clone, Debug)]
+pub struct RecipientOutcome {
+    /// Its number in the message.
+    pub number: u32,
+    /// How it was decided.
+    pub disposition: Disposition,
+    /// The reply that decided it.
+    pub reply: String,
+}
+
+/// How a recipient was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// The remote has taken the message over.
+    Delivered,
+    /// To be tried again.
+    Deferred,
+    /// Refused for good.
+    Failed,
+}
+
+/// When pending recipients are tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// After the back-off of this message.
+    Scheduled,
+    /// After this long.
+    After(Duration),
+    /// As soon as the account can send; the attempt is no attempt (promise 4).
+    WithoutCounting,
+}
+
+/// What a settlement made of the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The message's state now.
+    pub state: MessageState,
+    /// Until the next attempt, for deferred ones.
+    pub retry_in: Option<Duration>,
+    /// Whether it was given up because of its age.
+    pub expired: bool,
+    /// From acceptance until now.
+    pub age: Duration,
+}
+
+/// What the writer does once the settlement is on stable storage.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) outcome: Outcome,
+    pub(super) account: String,
+    /// Messages and bytes that no longer count against the bounds.
+    pub(super) released_bytes: Option<u64>,
+    /// The content file nobody needs any more.
+    pub(super) content_file: Option<QueueId>,
+}
+
+struct Row {
+    id: String,
+    account: String,
+    attempts: u32,
+    born_ms: i64,
+    received_wall_ms: i64,
+    size_bytes: i64,
+    stored: i64,
+}
+
+/// Inside the writer's transaction.
+pub(super) fn settle(
+    connection: &Connection,
+    shared: &Shared,
+    seq: i64,
+    settlement: &Settlement,
+) -> Result<Settled, StorageError> {
+    let row = connection
+        .prepare_cached(
+            "SELECT id, account, attempts, born_ms, received_wall_ms, size_bytes, stored
+             FROM message WHERE seq = ?1",
+        )?
+        .query_row([seq], |row| {
+            Ok(Row {
+                id: row.get(0)?,
+                account: row.get(1)?,
+                attempts: row.get(2)?,
+                born_ms: row.get(3)?,
+                received_wall_ms: row.get(4)?,
+                size_bytes: row.get(5)?,
+                stored: row.get(6)?,
+            })
+        })?;
+    for recipient in &settlement.recipients {
+        let state = match recipient.disposition {
+            Disposition::Delivered => RecipientState::Delivered,
+            Disposition::Deferred => RecipientState::Pending,
+            Disposition::Failed => RecipientState::Failed,
+        };
+        set_recipient(connection, seq, recipient.number, state, &recipient.reply)?;
+    }
+    let counts = settlement.retry != Retry::WithoutCounting;
+    let attempts = row.attempts + u32::from(counts);
+    if counts {
+        record_attempt(connection, seq, attempts, &row.account, settlement)?;
+    }
+    let (mut pending, mut failed) = census(connection, seq)?;
+    let age_ms = shared.clock.active_ms(&row.account) - row.born_ms;
+    let expired = counts
+        && pending > 0
+        && age_ms >= i64::try_from(shared.settings.expire_after.as_millis()).unwrap_or(i64::MAX);
+    if expired {
+        give_up(connection, seq)?;
+        (pending, failed) = (0, failed + pending);
+    }
+    let now_ms = shared.clock.now_ms();
+    let (state, due_ms) = match (pending, failed) {
+        (0, 0) => (MessageState::Delivered, now_ms),
+        (0, _) => (MessageState::Failed, now_ms),
+        _ => match settlement.retry {
+            Retry::WithoutCounting if attempts == 0 => (MessageState::Ready, now_ms),
+            Retry::WithoutCounting => (MessageState::Deferred, now_ms),
+            Retry::After(wait) => (MessageState::Deferred, now_ms + wait.as_millis() as i64),
+            Retry::Scheduled => {
+                let wait = shared.settings.backoff.delay(attempts, fastrand::f64());
+                (MessageState::Deferred, now_ms + wait.as_millis() as i64)
+            }
+        },
+    };
+    let ended = pending == 0;
+    let wall_ms = wall_ms();
+    let content_goes = state == MessageState::Delivered;
+    connection
+        .prepare_cached(
+            "UPDATE message SET state = ?2, due_ms = ?3, attempts = ?4, last_reply = ?5,
+                 ended_wall_ms = ?6, stored = iif(?7, 0, stored)
+             WHERE seq = ?1",
+        )?
+        .execute(params![
+            seq,
+            state.number(),
+            due_ms,
+            attempts,
+            settlement.reply,
+            ended.then_some(wall_ms),
+            content_goes,
+        ])?;
+    if content_goes && row.stored != STORED_FILE {
+        connection
+            .prepare_cached("DELETE FROM content WHERE seq = ?1")?
+            .execute([seq])?;
+    }
+    let retry_in = (state == MessageState::Deferred)
+        .then(|| Duration::from_millis((due_ms - now_ms).max(0) as u64));
+    Ok(Settled {
+        outcome: Outcome {
+            state,
+            retry_in,
+            expired,
+            age: Duration::from_millis((wall_ms - row.received_wall_ms).max(0) as u64),
+        },
+        account: row.account,
+        released_bytes: ended.then_some(row.size_bytes as u64),
+        content_file: (content_goes && row.stored == STORED_FILE)
+            .then(|| QueueId::parse(&row.id).ok())
+            .flatten(),
+    })
+}
+
+fn set_recipient(
+    connection: &Connection,
+    seq: i64,
+    number: u32,
+    state: RecipientState,
+    reply: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE recipient SET state = ?3, reply = ?4 WHERE seq = ?1 AND n = ?2 AND state = 0",
+        )?
+        .execute(params![seq, number, state.number(), reply])?;
+    Ok(())
+}
+
+fn record_attempt(
+    connection: &Connection,
+    seq: i64,
+    number: u32,
+    account: &str,
+    settlement: &Settlement,
+) -> rusqlite::Result<()> {
+    let mut words = Vec::new();
+    for (disposition, word) in [
+        (Disposition::Delivered, "delivered"),
+        (Disposition::Deferred, "deferred"),
+        (Disposition::Failed, "failed"),
+    ] {
+        if settlement
+            .recipients
+            .iter()
+            .any(|recipient| recipient.disposition == disposition)
+        {
+            words.push(word);
+        }
+    }
+    let started_wall_ms = settlement
+        .started_at
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64);
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO attempt
+                 (seq, n, started_wall_ms, ended_wall_ms, account, remote, result, reply)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            seq,
+            number,
+            started_wall_ms,
+            wall_ms(),
+            account,
+            settlement.remote,
+            words.join(", "),
+            settlement.reply,
+        ])?;
+    Ok(())
+}
+
+/// How many recipients are pending and how many have failed.
+fn census(connection: &Connection, seq: i64) -> rusqlite::Result<(u32, u32)> {
+    connection
+        .prepare_cached(
+            "SELECT coalesce(sum(state = 0), 0), coalesce(sum(state = 2), 0)
+             FROM recipient WHERE seq = ?1",
+        )?
+        .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Pending recipients of a message that is too old fail; each keeps the reply it last got.
+fn give_up(connection: &Connection, seq: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE recipient SET state = 2,
+                 reply = 'expired in the queue; last: ' || coalesce(reply, 'never tried')
+             WHERE seq = ?1 AND state = 0",
+        )?
+        .execute([seq])?;
+    Ok(())
+}

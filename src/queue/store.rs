@@ -1,0 +1,330 @@
+//! The handle that everybody holds.
+
+use std::collections::HashMap;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::queue::bounds::Room;
+use crate::queue::clock::QueueClock;
+use crate::queue::id::QueueIdGenerator;
+use crate::queue::lock::{FolderLock, LockError};
+use crate::queue::writer::{self, Op};
+use crate::queue::{
+    Backoff, Draft, DraftError, Full, Leased, Limits, OpenError, QueueId, Reader, StorageError,
+    content, schema,
+};
+
+/// What the queue needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Holds `queue.db`, `content/` and `lock`; made if its parent exists.
+    pub directory: PathBuf,
+    /// How much it may hold.
+    pub limits: Limits,
+    /// When deferred messages are tried again.
+    pub backoff: Backoff,
+    /// Age, in time that the account was able to send, after which a message is given up.
+    pub expire_after: Duration,
+    /// How long ended messages are remembered.
+    pub retention: Retention,
+    /// Whether subjects are stored beside the content.
+    pub record_subject: bool,
+}
+
+/// How long ended messages are remembered.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// History of delivered messages, without content.
+    pub delivered: Duration,
+    /// Failed messages, with content.
+    pub failed: Duration,
+}
+
+/// A cheap handle; the queue closes when the last one is dropped, or at [`Queue::close`].
+#[derive(Clone, Debug)]
+pub struct Queue {
+    pub(super) shared: Arc<Shared>,
+    pub(super) ops: mpsc::Sender<Op>,
+    writer: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// What sessions, deliveries and the writer's thread share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) clock: QueueClock,
+    pub(super) room: Arc<Room>,
+    pub(super) ids: QueueIdGenerator,
+    /// Leases that were dropped; the writer makes them ready again with its next batch.
+    pub(super) dropped_leases: Mutex<Vec<i64>>,
+    /// Weak, so that the inbox closes with the last [`Queue`].
+    nudge: mpsc::WeakSender<Op>,
+    wakers: Mutex<HashMap<String, Arc<Notify>>>,
+    latched: AtomicBool,
+}
+
+impl Shared {
+    /// Tells an account's dispatcher that there is something to lease.
+    pub(super) fn wake(&self, account: &str) {
+        let wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waker) = wakers.get(account) {
+            waker.notify_one();
+        }
+    }
+
+    /// A lease was dropped; the writer makes the message ready again.
+    pub(super) fn give_back(&self, seq: i64) {
+        self.dropped_leases
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(seq);
+        // When the inbox is full the writer is awake anyway and will look.
+        if let Some(ops) = self.nudge.upgrade() {
+            let _ = ops.try_send(Op::Look);
+        }
+    }
+
+    /// Nothing is written from here on; said once, loudly.
+    pub(super) fn latch(&self, error: &StorageError) {
+        if !self.latched.swap(true, Ordering::AcqRel) {
+            tracing::error!(
+                %error,
+                "queue storage failed and its state is unknown: no mail is accepted or sent until a restart"
+            );
+        }
+    }
+
+    pub(super) fn is_latched(&self) -> bool {
+        self.latched.load(Ordering::Acquire)
+    }
+}
+
+impl Queue {
+    /// Opens or makes the folder, takes its lock, brings the schema up to date, frees what a crash
+    /// left behind and starts the writer. Blocking: a second of work at most with a full queue.
+    pub fn open(settings: Settings) -> Result<Self, OpenError> {
+        let directory = settings.directory.clone();
+        make_folder(&directory)?;
+        let lock = FolderLock::acquire(&directory).map_err(|error| match error {
+            LockError::Held(holder) => OpenError::Held {
+                path: directory.clone(),
+                holder: if holder.is_empty() {
+                    "another process".into()
+                } else {
+                    holder
+                },
+            },
+            LockError::Io(path, source) => OpenError::Folder { path, source },
+        })?;
+        make_folder(&directory.join("content"))?;
+        let connection = schema::open_writer(&directory.join("queue.db"))?;
+        let node = node_of(&connection)?;
+        let newest = newest_id(&connection)?;
+        recover(&connection, &directory)?;
+        let (messages, bytes) = waiting(&connection)?;
+        let (ops, inbox) = mpsc::channel(writer::INBOX_MAX);
+        let shared = Arc::new(Shared {
+            clock: stored_clock(&connection)?,
+            room: Room::new(settings.limits, &directory, messages, bytes),
+            ids: QueueIdGenerator::new(node, newest),
+            dropped_leases: Mutex::default(),
+            nudge: ops.downgrade(),
+            wakers: Mutex::default(),
+            latched: AtomicBool::new(false),
+            settings,
+        });
+        let thread =
+            writer::spawn(connection, Arc::clone(&shared), inbox, lock).map_err(|source| {
+                OpenError::Folder {
+                    path: directory,
+                    source,
+                }
+            })?;
+        Ok(Self {
+            shared,
+            ops,
+            writer: Arc::new(Mutex::new(Some(thread))),
+        })
+    }
+
+    /// Whether a daemon holds this folder at the moment.
+    pub fn is_in_use(directory: &Path) -> bool {
+        FolderLock::is_held(directory)
+    }
+
+    /// Begins taking a message in, with room for `size_bytes` as announced, or for none yet.
+    ///
+    /// # Errors
+    /// When a bound is reached: the client gets a 452 it can retry.
+    pub fn draft(&self, size_bytes: Option<u64>) -> Result<Draft, DraftError> {
+        if self.shared.is_latched() {
+            return Err(StorageError::Latched.into());
+        }
+        let reservation = self.shared.room.reserve(size_bytes.unwrap_or(0))?;
+        Ok(Draft::new(self.clone(), reservation))
+    }
+
+    /// Up to `max` messages of `account` that are due, each leased to the caller.
+    pub async fn lease(&self, account: &str, max: usize) -> Result<Leased, StorageError> {
+        let account = account.to_owned();
+        let (answer, answered) = oneshot::channel();
+        self.send(Op::Lease {
+            account,
+            max,
+            answer,
+        })
+        .await?;
+        answered.await.map_err(|_| StorageError::Closed)?
+    }
+
+    /// Is notified when `account` may have something to lease.
+    pub fn waker(&self, account: &str) -> Arc<Notify> {
+        let mut wakers = self
+            .shared
+            .wakers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(wakers.entry(account.to_owned()).or_default())
+    }
+
+    /// Starts or stops the account's active time: messages age only while it runs (promise 4).
+    pub fn set_active(&self, account: &str, active: bool) {
+        self.shared.clock.set_active(account, active);
+    }
+
+    /// Stores the clocks, forgets what is older than `keep_delivered` and `keep_failed`.
+    pub async fn maintain(&self) -> Result<(), StorageError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Op::Maintain { answer }).await?;
+        answered.await.map_err(|_| StorageError::Closed)?
+    }
+
+    /// Messages and bytes that count against the bounds, drafts included.
+    pub fn used(&self) -> (u64, u64) {
+        self.shared.room.used()
+    }
+
+    /// The bounds in force.
+    pub fn limits(&self) -> Limits {
+        self.shared.room.limits()
+    }
+
+    /// Why nothing more is accepted at the moment, if so.
+    pub fn is_full(&self) -> Option<Full> {
+        self.shared.room.reserve(0).err()
+    }
+
+    /// Whether a storage failure has stopped the queue.
+    pub fn is_latched(&self) -> bool {
+        self.shared.is_latched()
+    }
+
+    /// For listings: opens read-only connections of its own.
+    pub fn reader(&self) -> Reader {
+        Reader::of(&self.shared)
+    }
+
+    /// Ends the writer after what waits, stores the clocks and folds the log back. Blocking.
+    pub fn close(self) {
+        let thread = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        // Handles may still live in tasks that were told to stop: the writer need not wait for them.
+        let _ = self.ops.blocking_send(Op::Close);
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+
+    pub(super) async fn send(&self, op: Op) -> Result<(), StorageError> {
+        if self.shared.is_latched() {
+            return Err(StorageError::Latched);
+        }
+        self.ops.send(op).await.map_err(|_| StorageError::Closed)
+    }
+}
+
+fn make_folder(path: &Path) -> Result<(), OpenError> {
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path);
+    made.map_err(|source| OpenError::Folder {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The folder's own number, part of every id.
+fn node_of(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.execute(
+        "INSERT OR IGNORE INTO meta (key, value) VALUES ('node', ?1)",
+        [i64::from(fastrand::u32(..))],
+    )?;
+    let node: i64 =
+        connection.query_row("SELECT value FROM meta WHERE key = 'node'", [], |row| {
+            row.get(0)
+        })?;
+    Ok(node as u32)
+}
+
+fn newest_id(connection: &Connection) -> rusqlite::Result<Option<QueueId>> {
+    let newest: Option<String> =
+        connection.query_row("SELECT max(id) FROM message", [], |row| row.get(0))?;
+    Ok(newest.and_then(|id| QueueId::parse(&id).ok()))
+}
+
+/// Leases of a process that is gone are void, and so are content files that no row names.
+fn recover(connection: &Connection, directory: &Path) -> Result<(), OpenError> {
+    connection.execute(
+        "UPDATE message SET state = iif(attempts = 0, 0, 2) WHERE state = 1 AND state < 4",
+        [],
+    )?;
+    let mut known = connection.prepare("SELECT 1 FROM message WHERE id = ?1 AND stored = 2")?;
+    let swept = content::sweep_orphans(directory, |id| {
+        known
+            .query_row([id.as_str()], |_| Ok(()))
+            .optional()
+            .map(|row| row.is_some())
+    });
+    match swept {
+        Ok(0) => {}
+        Ok(files) => tracing::info!(
+            files,
+            "removed content files of messages that were never accepted"
+        ),
+        // They take room but harm nothing; mail flows on.
+        Err(error) => tracing::warn!(%error, "could not look for orphaned content files"),
+    }
+    Ok(())
+}
+
+fn waiting(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
+    connection.query_row(
+        "SELECT count(*), coalesce(sum(size_bytes), 0) FROM message WHERE state < 4",
+        [],
+        |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)),
+    )
+}
+
+fn stored_clock(connection: &Connection) -> rusqlite::Result<QueueClock> {
+    let last_ms: Option<i64> = connection
+        .query_row("SELECT value FROM meta WHERE key = 'queue_ms'", [], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    let mut accounts = connection.prepare("SELECT name, active_ms FROM account")?;
+    let active = accounts
+        .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?
+        .collect::<rusqlite::Result<Vec<(String, u64)>>>()?;
+    Ok(QueueClock::new(last_ms.unwrap_or(0), active))
+}
