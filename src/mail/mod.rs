@@ -3,11 +3,16 @@
 //! Everything above shares these types; this room knows nothing of what is above it.
 
 mod envelope;
+mod header;
 mod mailbox;
 mod path;
+mod received;
 mod status;
+pub mod subject;
 
 pub use envelope::{BodyType, Envelope, EnvelopeError, Recipient};
+pub use header::{HeaderPass, Seen, Supplements};
 pub use mailbox::{Mailbox, MailboxError};
 pub use path::ReversePath;
+pub use received::{Received, date_time};
 pub use status::{EnhancedStatus, EnhancedStatusError};
