@@ -62,8 +62,9 @@ impl TokenSource {
         let shared = &*self.shared;
         let _turn = tokio::select! {
             biased;
-            () = shutdown.cancelled() => return,
+            // First, so that a run that is cancelled before it begins still says that it has ended.
             turn = shared.turn.lock() => turn,
+            () = shutdown.cancelled() => return,
         };
         let _stopped = StopOnDrop(shared);
         let mut backoff = Backoff::default();

@@ -40,6 +40,14 @@ impl Obtain for Arc<FakeGrant> {
 }
 
 impl FakeGrant {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            answers: StdMutex::default(),
+            asked_at: StdMutex::default(),
+            gate: Semaphore::new(0),
+        })
+    }
+
     fn requests(&self) -> usize {
         self.asked_at.lock().unwrap().len()
     }
@@ -71,11 +79,7 @@ struct Bench {
 
 /// The gate is closed: the first request waits in flight.
 fn bench() -> Bench {
-    let grant = Arc::new(FakeGrant {
-        answers: StdMutex::default(),
-        asked_at: StdMutex::default(),
-        gate: Semaphore::new(0),
-    });
+    let grant = FakeGrant::new();
     let source = TokenSource::with_grant(Box::new(Arc::clone(&grant)));
     let shutdown = CancellationToken::new();
     let task = tokio::spawn({
@@ -101,7 +105,7 @@ async fn bench_with_token(answers: impl IntoIterator<Item = Answer>) -> Bench {
 
 /// The paused clock moves only when nobody has anything left to do.
 async fn settle() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    pass(Duration::from_millis(1)).await;
 }
 
 async fn pass(time: Duration) {
@@ -110,10 +114,6 @@ async fn pass(time: Duration) {
 
 fn text(token: Result<AccessToken, Unavailable>) -> String {
     token.unwrap().secret().reveal().to_owned()
-}
-
-fn down() -> TokenError {
-    busy(None)
 }
 
 fn busy(retry_after: Option<Duration>) -> TokenError {
@@ -149,7 +149,7 @@ async fn thousand_callers_cause_one_request() {
 #[tokio::test(start_paused = true)]
 async fn thousand_callers_get_the_error_of_the_one_request() {
     let bench = bench();
-    bench.grant.will([Err(down())]);
+    bench.grant.will([Err(busy(None))]);
     let mut callers = JoinSet::new();
     for _ in 0..1_000 {
         let source = bench.source.clone();
@@ -165,11 +165,7 @@ async fn thousand_callers_get_the_error_of_the_one_request() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_asked_for_before_run() {
-    let grant = Arc::new(FakeGrant {
-        answers: StdMutex::default(),
-        asked_at: StdMutex::default(),
-        gate: Semaphore::new(0),
-    });
+    let grant = FakeGrant::new();
     let source = TokenSource::with_grant(Box::new(Arc::clone(&grant)));
     let waiting = tokio::time::timeout(HOUR, source.token()).await;
     assert!(waiting.is_err());
@@ -236,7 +232,7 @@ async fn tokens_of_a_second_do_not_make_a_storm() {
 #[tokio::test(start_paused = true)]
 async fn failed_renewal_stays_unseen_until_the_token_expires() {
     let bench = bench_with_token([Ok(HOUR)]).await;
-    bench.grant.will((0..1_000).map(|_| Err(down())));
+    bench.grant.will((0..1_000).map(|_| Err(busy(None))));
     let expires_at = bench.source.token().await.unwrap().expires_at();
     while Instant::now() < expires_at - 2 * MINUTE {
         assert_eq!(text(bench.source.token().await), "token-1");
@@ -280,7 +276,7 @@ async fn token_near_its_end_waits_for_the_request_in_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn token_near_its_end_is_handed_out_when_the_request_in_flight_fails() {
-    let bench = bench_with_token([Ok(HOUR), Err(down())]).await;
+    let bench = bench_with_token([Ok(HOUR), Err(busy(None))]).await;
     bench.grant.close();
     pass(51 * MINUTE).await;
     let caller = tokio::spawn({
@@ -295,7 +291,7 @@ async fn token_near_its_end_is_handed_out_when_the_request_in_flight_fails() {
 #[tokio::test(start_paused = true)]
 async fn callers_in_a_back_off_cause_no_request_and_learn_when_the_next_is() {
     let bench = bench();
-    bench.grant.will((0..6).map(|_| Err(down())));
+    bench.grant.will((0..6).map(|_| Err(busy(None))));
     bench.grant.open();
     settle().await;
     let before = Instant::now();
@@ -393,7 +389,7 @@ async fn refused_token_forces_exactly_one_renewal() {
 
 #[tokio::test(start_paused = true)]
 async fn refused_token_is_not_handed_out_while_its_renewal_fails() {
-    let bench = bench_with_token([Ok(HOUR), Err(down()), Err(down())]).await;
+    let bench = bench_with_token([Ok(HOUR), Err(busy(None)), Err(busy(None))]).await;
     let token = bench.source.token().await.unwrap();
     assert_eq!(bench.source.refused(&token), Refusal::Renewing);
     assert!(matches!(
@@ -453,6 +449,15 @@ async fn shutdown_frees_those_who_wait() {
         *bench.source.status().borrow(),
         TokenStatus::Stopped
     ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn run_that_is_cancelled_beforehand_has_ended() {
+    let source = TokenSource::with_grant(Box::new(FakeGrant::new()));
+    let shutdown = CancellationToken::new();
+    shutdown.cancel();
+    source.run(shutdown).await;
+    assert!(matches!(source.token().await, Err(Unavailable::Stopped)));
 }
 
 #[tokio::test(start_paused = true)]
