@@ -1,107 +1,14 @@
 //! The schedule, on a grant without network and a clock that stands still until everybody waits.
 
-use std::collections::VecDeque;
-use std::sync::Mutex as StdMutex;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
+use self::bench::{FakeGrant, bench, bench_with_token};
 use super::super::error::{FaultError, RetryError, TokenError};
-use super::super::grant::{Granted, ObtainFuture};
 use super::*;
-use crate::secret::Secret;
 
-type Answer = Result<Duration, TokenError>;
-
-/// Gives `token-1`, `token-2`, ... with the lives or errors it was told, then tokens of an hour.
-struct FakeGrant {
-    answers: StdMutex<VecDeque<Answer>>,
-    asked_at: StdMutex<Vec<Instant>>,
-    gate: Semaphore,
-}
-
-impl Obtain for Arc<FakeGrant> {
-    fn obtain(&self) -> ObtainFuture<'_> {
-        let number = {
-            let mut asked_at = self.asked_at.lock().unwrap();
-            asked_at.push(Instant::now());
-            asked_at.len()
-        };
-        Box::pin(async move {
-            self.gate.acquire().await.unwrap().forget();
-            let answer = self.answers.lock().unwrap().pop_front();
-            answer.unwrap_or(Ok(HOUR)).map(|lifetime| Granted {
-                token: Secret::new(format!("token-{number}")),
-                lifetime,
-            })
-        })
-    }
-}
-
-impl FakeGrant {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            answers: StdMutex::default(),
-            asked_at: StdMutex::default(),
-            gate: Semaphore::new(0),
-        })
-    }
-
-    fn requests(&self) -> usize {
-        self.asked_at.lock().unwrap().len()
-    }
-
-    fn pauses(&self) -> Vec<Duration> {
-        let asked_at = self.asked_at.lock().unwrap();
-        asked_at.windows(2).map(|pair| pair[1] - pair[0]).collect()
-    }
-
-    fn will(&self, answers: impl IntoIterator<Item = Answer>) {
-        self.answers.lock().unwrap().extend(answers);
-    }
-
-    fn open(&self) {
-        self.gate.add_permits(1_000_000);
-    }
-
-    fn close(&self) {
-        self.gate.forget_permits(usize::MAX);
-    }
-}
-
-struct Bench {
-    grant: Arc<FakeGrant>,
-    source: TokenSource,
-    shutdown: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-/// The gate is closed: the first request waits in flight.
-fn bench() -> Bench {
-    let grant = FakeGrant::new();
-    let source = TokenSource::with_grant(Box::new(Arc::clone(&grant)));
-    let shutdown = CancellationToken::new();
-    let task = tokio::spawn({
-        let (source, shutdown) = (source.clone(), shutdown.clone());
-        async move { source.run(shutdown).await }
-    });
-    Bench {
-        grant,
-        source,
-        shutdown,
-        task,
-    }
-}
-
-/// With the first token obtained.
-async fn bench_with_token(answers: impl IntoIterator<Item = Answer>) -> Bench {
-    let bench = bench();
-    bench.grant.will(answers);
-    bench.grant.open();
-    bench.source.token().await.unwrap();
-    bench
-}
+mod bench;
 
 /// The paused clock moves only when nobody has anything left to do.
 async fn settle() {
