@@ -1,5 +1,7 @@
 //! exorelay: a local SMTP relay that queues durably and forwards to Exchange Online.
 
 pub mod mail;
+pub mod oauth;
 pub mod queue;
 pub mod secret;
+pub mod tls;

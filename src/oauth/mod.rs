@@ -1,0 +1,33 @@
+//! Access tokens for `AUTH XOAUTH2` (RFC 6749).
+//!
+//! A [`TokenSource`] holds one account's token and renews it in the background, so that delivery
+//! finds one ready: [`TokenSource::token`]. All requests are made by the one task
+//! [`TokenSource::run`]; whoever needs a token waits for it or learns why there is none, and can
+//! never cause a second request. When there is none, [`TokenError`] says who can mend it.
+//!
+//! This room knows nothing of mail: that a missing token must not cost a message is the
+//! caller's promise.
+
+pub mod aadsts;
+mod backoff;
+mod cloud;
+mod endpoint;
+mod error;
+mod grant;
+mod http;
+mod journal;
+mod response;
+mod settings;
+mod source;
+mod state;
+mod status;
+mod token;
+
+pub use cloud::{Cloud, TenantError, is_shared_tenant};
+pub use endpoint::{EndpointUrl, EndpointUrlError};
+pub use error::{FaultError, OperatorError, RetryError, TokenError};
+pub use response::ErrorResponse;
+pub use settings::{Settings, SettingsError};
+pub use source::TokenSource;
+pub use status::{Refusal, TokenStatus, Unavailable};
+pub use token::AccessToken;
