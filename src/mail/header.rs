@@ -136,18 +136,17 @@ impl HeaderPass {
                 self.place = Place::Body;
             }
             [b' ' | b'\t', ..] if self.field != Field::None => self.capture(line),
-            _ => match field_name(line) {
-                Some(name) => {
+            _ => {
+                if let Some(name) = field_name(line) {
                     self.begin_field(name);
                     self.capture(line.get(name.len()..).unwrap_or_default());
-                }
-                // Text where a field should stand: the section ended without its empty line.
-                None => {
+                } else {
+                    // Text where a field should stand: the section ended without its empty line.
                     self.supply(out);
                     out.extend_from_slice(b"\r\n");
                     self.place = Place::Body;
                 }
-            },
+            }
         }
         out.extend_from_slice(line);
     }
@@ -228,7 +227,7 @@ fn field_name(line: &[u8]) -> Option<&[u8]> {
     let colon = memchr(b':', line)?;
     let name = line.get(..colon)?;
     let name = name.trim_ascii_end();
-    let legal = !name.is_empty() && name.iter().all(|b| b.is_ascii_graphic());
+    let legal = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
     legal.then_some(name)
 }
 

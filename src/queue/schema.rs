@@ -1,5 +1,8 @@
 //! The tables of `queue.db`, and the way from an older version to this one.
 
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,6 +21,10 @@ const APPLICATION_ID: i64 = 0x6578_7271;
 
 /// The one connection that writes.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
+    make_private(path).map_err(|source| OpenError::Folder {
+        path: path.to_owned(),
+        source,
+    })?;
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     // Only of use before the first table: pages can then be handed back without a full VACUUM.
@@ -37,6 +44,12 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     connection.set_prepared_statement_cache_capacity(64);
     migrate(&connection)?;
     Ok(connection)
+}
+
+/// SQLite gives the log beside the database the database's own mode.
+fn make_private(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600).open(path).map(drop)
 }
 
 /// A connection for listings, which never holds the writer up.
