@@ -1,5 +1,6 @@
 //! exorelay: a local SMTP relay that queues durably and forwards to Exchange Online.
 
+pub mod config;
 pub mod mail;
 pub mod oauth;
 pub mod queue;

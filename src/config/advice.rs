@@ -1,0 +1,108 @@
+//! Settings that are legal and probably not meant.
+
+use std::path::Path;
+
+use super::account::{Account, Provider};
+use super::error::Origin;
+use super::files::{exposed, is_readable_by_all};
+use super::reader::Report;
+use super::settings::Settings;
+use super::value::is_guid;
+use crate::secret::SecretSource;
+
+/// Adds a warning for each of them; `today` decides what has run out.
+pub(super) fn warn(settings: &Settings, today: jiff::civil::Date, report: &mut Report) {
+    for account in settings.accounts.values() {
+        let mut warn = |key: &str, text: String| {
+            let key = format!("account.{}.{key}", account.name);
+            report.warnings.push(format!("{key}: {text}"));
+        };
+        placeholders(account, &mut warn);
+        expiry(account, today, &mut warn);
+        limits(account, &mut warn);
+        let key = format!("account.{}.client_secret", account.name);
+        let literal = account.client_secrets.iter().any(is_literal);
+        if let Some(Origin::File { path, .. }) = report.origin(&key)
+            && literal
+            && is_readable_by_all(path)
+        {
+            let text = exposed(Path::new(path));
+            report.warnings.push(format!("{key}: {text}"));
+        }
+    }
+}
+
+fn placeholders(account: &Account, warn: &mut impl FnMut(&str, String)) {
+    for (key, id) in [
+        ("tenant_id", &account.tenant_id),
+        ("client_id", &account.client_id),
+    ] {
+        if is_guid(id) && id.chars().all(|c| c == '0' || c == '-') {
+            warn(
+                key,
+                "is still the placeholder of the shipped file; write your own".to_owned(),
+            );
+        }
+    }
+    let named = !account.client_id.is_empty() && !is_guid(&account.client_id);
+    if account.provider == Provider::Microsoft && named {
+        warn(
+            "client_id",
+            "is not of the form of an Application (client) ID, which is a GUID".to_owned(),
+        );
+    }
+    let is_id =
+        |secret: &SecretSource| matches!(secret, SecretSource::Literal(s) if is_guid(s.reveal()));
+    if account.client_secrets.iter().any(is_id) {
+        warn(
+            "client_secret",
+            "looks like the Secret ID; what is needed is the secret's Value, shown once when it is made".to_owned(),
+        );
+    }
+}
+
+fn expiry(account: &Account, today: jiff::civil::Date, warn: &mut impl FnMut(&str, String)) {
+    let Some(expires) = account.credential_expires else {
+        return;
+    };
+    let days = today
+        .until(expires)
+        .map_or(i32::MAX, |span| span.get_days());
+    if days <= 0 {
+        warn(
+            "credential_expires",
+            format!("ran out on {expires}; make a new secret in Entra"),
+        );
+    } else if days <= EXPIRY_WARNING_DAYS {
+        warn(
+            "credential_expires",
+            format!("runs out on {expires}, in {days} days; make a new secret in Entra"),
+        );
+    }
+}
+
+fn limits(account: &Account, warn: &mut impl FnMut(&str, String)) {
+    // Of another service, or a stand-in, the limits are not ours to know.
+    if account.provider != Provider::Microsoft || !account.smtp.host.contains("office365") {
+        return;
+    }
+    if account.smtp.connections > 3 {
+        warn(
+            "smtp.connections",
+            "Exchange Online allows 3 for each mailbox".to_owned(),
+        );
+    }
+    if !(1..=30).contains(&account.smtp.messages_per_minute) {
+        warn(
+            "smtp.messages_per_minute",
+            "Exchange Online allows 30 for each mailbox".to_owned(),
+        );
+    }
+}
+
+fn is_literal(secret: &SecretSource) -> bool {
+    matches!(secret, SecretSource::Literal(_))
+}
+
+/// A new secret needs somebody with rights in Entra, who may be on holiday.
+const EXPIRY_WARNING_DAYS: i32 = 30;

@@ -1,0 +1,275 @@
+//! What no single value can tell: keys that need, exclude or contradict each other.
+
+use super::account::{Access, Account, Provider};
+use super::layers::Merged;
+use super::listener::{BareNewline, Listener, ListenerAuth, ListenerTls};
+use super::reader::Report;
+use super::settings::Settings;
+use super::upstream::UpstreamTls;
+use super::value::{UNIX_PATH_MAX_OCTETS, is_loopback_host, off_loopback, too_long};
+
+/// Adds the problems of `settings` as a whole to `report`.
+pub(super) fn check(settings: &Settings, merged: &Merged, report: &mut Report) {
+    let mut check = Check {
+        settings,
+        merged,
+        report,
+    };
+    check.listeners();
+    check.queue();
+    check.accounts();
+    check.routes();
+    check.admin();
+}
+
+struct Check<'a> {
+    settings: &'a Settings,
+    merged: &'a Merged,
+    report: &'a mut Report,
+}
+
+impl<'a> Check<'a> {
+    fn refuse(&mut self, key: &str, text: impl Into<String>) {
+        self.report.refuse_value(self.merged, key, text);
+    }
+
+    fn listeners(&mut self) {
+        let settings: &'a Settings = self.settings;
+        for (index, listener) in settings.listeners.values().enumerate() {
+            self.listener(listener);
+            let mut before = settings.listeners.values().take(index);
+            if let Some(other) = before.find(|other| other.address.collides(&listener.address)) {
+                let text = format!(
+                    "{} is taken by listener.{} ({}) already; give each listener its own port",
+                    listener.address, other.name, other.address
+                );
+                self.refuse(&format!("listener.{}.address", listener.name), text);
+            }
+        }
+    }
+
+    fn listener(&mut self, listener: &Listener) {
+        let section = format!("listener.{}", listener.name);
+        let key = |key: &str| format!("{section}.{key}");
+        let allow = key("allow");
+        let allow_is_set = self.report.is_set(&allow);
+        if self.report.is_refused(&allow) || self.report.is_refused(&key("auth")) {
+            // What was meant is not known, so it cannot be judged.
+        } else if listener.is_open(allow_is_set) {
+            let text = format!(
+                "would be an open relay on {}; set allow = [...] to the networks of your devices, such as \
+                 [\"10.1.2.0/24\"], or listen on 127.0.0.1",
+                listener.address
+            );
+            // The address is what opened it, wherever it was written.
+            let origin = self.report.origin(&key("address")).cloned();
+            self.report.refuse(section.clone(), origin, text);
+        } else if listener.allow.is_empty() {
+            self.refuse(
+                &allow,
+                "is empty, so nobody could connect; name a network, or remove the line",
+            );
+        } else if let Some(text) = listener.shut_out() {
+            self.refuse(&allow, text);
+        }
+        if listener.bare_newline == BareNewline::Lenient && listener.address.is_reachable() {
+            self.refuse(
+                &key("bare_newline"),
+                "\"lenient\" lets other hosts smuggle messages and is for loopback listeners only; write \
+                 \"normalize\"",
+            );
+        }
+        if listener.tls != ListenerTls::None {
+            let missing = [
+                ("certificate", listener.certificate.is_none()),
+                ("private_key", listener.private_key.is_none()),
+            ];
+            for (name, _) in missing.iter().filter(|(_, missing)| *missing) {
+                let text = format!("is missing; tls = \"{}\" needs it", listener.tls.as_str());
+                self.refuse(&key(name), text);
+            }
+        } else if listener.certificate.is_some() || listener.private_key.is_some() {
+            self.report.warnings.push(format!(
+                "{section}.certificate: has no effect while {section}.tls is \"none\""
+            ));
+        }
+        if listener.auth != ListenerAuth::None && listener.users.is_none() {
+            let text = format!("is missing; auth = \"{}\" needs it", listener.auth.as_str());
+            self.refuse(&key("users"), text);
+        }
+        let size = key("max_message_size");
+        if listener.max_message_size_bytes > self.settings.queue.max_bytes {
+            let text = "is larger than queue.max_bytes, so the largest message could never be taken; lower it";
+            if self.report.is_set(&size) {
+                self.refuse(&size, text);
+            } else {
+                self.report.warnings.push(format!("{size}: {text}"));
+            }
+        }
+        self.existing_account(&key("account"), listener.account.as_deref());
+    }
+
+    fn queue(&mut self) {
+        let queue = &self.settings.queue;
+        if queue.retry_initial > queue.retry_max {
+            self.refuse(
+                "queue.retry_initial",
+                "is longer than queue.retry_max; shorten it",
+            );
+        }
+        if queue.retry_initial >= queue.expire_after {
+            self.refuse(
+                "queue.expire_after",
+                "ends before the first retry (queue.retry_initial); lengthen it",
+            );
+        }
+    }
+
+    fn accounts(&mut self) {
+        let settings: &'a Settings = self.settings;
+        let mentioned = self.report.problems.iter();
+        let mentioned = mentioned.filter(|problem| problem.key.starts_with("account"));
+        if settings.accounts.is_empty() && mentioned.count() == 0 {
+            self.refuse("account", NO_ACCOUNT);
+        }
+        for (index, account) in settings.accounts.values().enumerate() {
+            self.account(account);
+            let mut before = settings.accounts.values().take(index);
+            if let Some(other) = before.find(|other| is_same_mailbox(other, account)) {
+                let text = format!(
+                    "is the mailbox of account.{} too, and the two would exceed its limits together; use one \
+                     account, or another mailbox",
+                    other.name
+                );
+                self.refuse(&format!("account.{}.mailbox", account.name), text);
+            }
+        }
+    }
+
+    fn account(&mut self, account: &Account) {
+        let key = |key: &str| format!("account.{}.{key}", account.name);
+        match account.access {
+            Access::Application => self.application(account),
+            Access::Delegated | Access::WorkloadIdentity => self.client_id(account),
+            Access::ManagedIdentity => {}
+        }
+        if account.client_certificate.is_some() && !account.client_secrets.is_empty() {
+            self.refuse(
+                &key("client_certificate"),
+                "stands beside a client_secret; keep one of the two",
+            );
+        }
+        if account.client_certificate_key.is_some() && account.client_certificate.is_none() {
+            self.refuse(
+                &key("client_certificate"),
+                "is missing; client_certificate_key needs it",
+            );
+        }
+        if account.smtp.tls == UpstreamTls::None && !is_loopback_host(&account.smtp.host) {
+            self.refuse(
+                &key("smtp.tls"),
+                "\"none\" would send the token in plain text and is for loopback hosts only; write \"starttls\"",
+            );
+        }
+    }
+
+    fn client_id(&mut self, account: &Account) {
+        if account.client_id.is_empty() {
+            self.refuse(
+                &format!("account.{}.client_id", account.name),
+                "is missing; write the Application (client) ID of the app registration",
+            );
+        }
+    }
+
+    fn application(&mut self, account: &Account) {
+        let key = |key: &str| format!("account.{}.{key}", account.name);
+        self.client_id(account);
+        let shared = ["common", "organizations", "consumers"];
+        if account.provider == Provider::Microsoft && shared.contains(&account.tenant_id.as_str()) {
+            let what = if self.report.is_set(&key("tenant_id")) && account.tenant_id != "common" {
+                format!("\"{}\" names no single tenant", account.tenant_id)
+            } else {
+                "is missing, empty or \"common\"".to_owned()
+            };
+            let text = format!(
+                "{what}, and access = \"application\" signs in to exactly one tenant; write your Directory \
+                 (tenant) ID"
+            );
+            self.refuse(&key("tenant_id"), text);
+        }
+        if account.client_secrets.is_empty() && account.client_certificate.is_none() {
+            self.refuse(
+                &key("client_secret"),
+                "is missing; write client_secret = { file = \"/etc/exorelay/secret\" }",
+            );
+        }
+    }
+
+    fn routes(&mut self) {
+        let settings: &'a Settings = self.settings;
+        for client in settings.clients.values() {
+            let key = format!("client.{}.account", client.name);
+            self.existing_account(&key, client.account.as_deref());
+        }
+        for (index, route) in settings.routes.iter().enumerate() {
+            for account in &route.accounts {
+                self.existing_account(&format!("route[{index}].account"), Some(account));
+            }
+            let listener = route.listener.as_deref().unwrap_or_default();
+            if !listener.is_empty() && !settings.listeners.contains_key(listener) {
+                let text = format!("there is no [listener.{listener}]; name one that exists");
+                self.refuse(&format!("route[{index}].listener"), text);
+            }
+        }
+    }
+
+    /// `key` names an account; whether it is there.
+    fn existing_account(&mut self, key: &str, account: Option<&str>) {
+        let Some(account) = account else { return };
+        let accounts = &self.settings.accounts;
+        // One that has problems of its own does exist.
+        let section = format!("account.{account}.");
+        let mut problems = self.report.problems.iter();
+        if accounts.contains_key(account) || problems.any(|p| p.key.starts_with(&section)) {
+            return;
+        }
+        let names: Vec<&str> = accounts.keys().map(String::as_str).collect();
+        let text = format!(
+            "there is no [account.{account}]; the accounts are: {}",
+            if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            }
+        );
+        self.refuse(key, text);
+    }
+
+    fn admin(&mut self) {
+        let admin = &self.settings.admin;
+        if let Some(text) = admin.http.and_then(off_loopback) {
+            self.refuse("admin.http", text);
+        }
+        let socket = admin.socket.to_string_lossy();
+        if socket.len() > UNIX_PATH_MAX_OCTETS {
+            self.refuse("admin.socket", too_long(&socket));
+        }
+    }
+}
+
+/// Exchange Online counts per mailbox, whatever the case it is written in.
+fn is_same_mailbox(one: &Account, other: &Account) -> bool {
+    let (a, b) = (one.mailbox.as_str(), other.mailbox.as_str());
+    a.eq_ignore_ascii_case(b)
+        && one.smtp.host == other.smtp.host
+        && one.smtp.port == other.smtp.port
+}
+
+/// The one problem of several lines, to be copied.
+const NO_ACCOUNT: &str = "there is none, so no mail could be sent; add these five lines:
+  [account.default]
+  mailbox = \"relay@contoso.com\"
+  tenant_id = \"YOUR-TENANT-ID\"
+  client_id = \"YOUR-APPLICATION-ID\"
+  client_secret = { file = \"/etc/exorelay/secret\" }";

@@ -1,0 +1,161 @@
+//! Settings that this version knows and does not act upon yet.
+//!
+//! They are refused when they are switched on: a setting that is taken and ignored would be a promise
+//! broken in silence. What becomes supported is deleted here, and nowhere else.
+
+use super::account::{Access, Account, Provider};
+use super::layers::Merged;
+use super::listener::{Listener, ListenerAuth, ListenerTls};
+use super::operation::{BounceTo, DELAY_WARNING, LogFormat};
+use super::reader::Report;
+use super::sender::SenderPolicy;
+use super::settings::Settings;
+use super::value::ListenAddress;
+
+/// Whether it is switched on, its key, and what it is in the operator's words.
+type Refusal<T> = (fn(&T) -> bool, &'static str, &'static str);
+
+const EVERYWHERE: &[Refusal<Settings>] = &[
+    (
+        |s| !s.clients.is_empty(),
+        "client",
+        "a section for single clients",
+    ),
+    (
+        |s| !s.routes.is_empty(),
+        "route",
+        "choosing the account by [[route]]",
+    ),
+    (
+        |s| s.bounce.to != BounceTo::Sender,
+        "bounce.to",
+        "another recipient of failure notices",
+    ),
+    (
+        |s| s.bounce.delay_warning != DELAY_WARNING,
+        "bounce.delay_warning",
+        "a notice of delay",
+    ),
+    (
+        |s| !s.alert.command.is_empty(),
+        "alert.command",
+        "calling a program",
+    ),
+    (
+        |s| s.alert.webhook.is_some(),
+        "alert.webhook",
+        "calling a web hook",
+    ),
+    (
+        |s| s.token_store.key.is_some(),
+        "token_store.key",
+        "encrypting stored tokens",
+    ),
+    (|s| s.admin.http.is_some(), "admin.http", "the status page"),
+    (
+        |s| s.log.format == LogFormat::Journald,
+        "log.format",
+        "\"journald\"",
+    ),
+];
+
+const LISTENER: &[Refusal<Listener>] = &[
+    (
+        |l| matches!(l.address, ListenAddress::Unix(_)),
+        "address",
+        "a Unix socket",
+    ),
+    (
+        |l| matches!(l.address, ListenAddress::Systemd(_)),
+        "address",
+        "socket activation",
+    ),
+    (|l| l.tls != ListenerTls::None, "tls", "TLS towards clients"),
+    (
+        |l| l.auth != ListenerAuth::None,
+        "auth",
+        "AUTH towards clients",
+    ),
+    (
+        |l| !l.allow_recipients.is_empty(),
+        "allow_recipients",
+        "limiting recipients",
+    ),
+];
+
+const ACCOUNT: &[Refusal<Account>] = &[
+    (|a| a.provider == Provider::Google, "provider", "\"google\""),
+    (|a| a.access == Access::Delegated, "access", "\"delegated\""),
+    (
+        |a| a.access == Access::ManagedIdentity,
+        "access",
+        "\"managed_identity\"",
+    ),
+    (
+        |a| a.access == Access::WorkloadIdentity,
+        "access",
+        "\"workload_identity\"",
+    ),
+    (
+        |a| a.client_secrets.len() > 1,
+        "client_secret",
+        "more than one secret",
+    ),
+    (
+        |a| a.client_certificate.is_some(),
+        "client_certificate",
+        "a client certificate",
+    ),
+    (|a| a.smtp.proxy.is_some(), "smtp.proxy", "a proxy"),
+    (
+        |a| a.sender.policy == SenderPolicy::Mailbox,
+        "sender.policy",
+        "\"mailbox\"",
+    ),
+    (
+        |a| !a.sender.display_name.is_empty(),
+        "sender.display_name",
+        "rewriting From",
+    ),
+    (
+        |a| a.sender.reply_to.is_some(),
+        "sender.reply_to",
+        "adding Reply-To",
+    ),
+    (
+        |a| !a.sender.signature_text.is_empty(),
+        "sender.signature_text",
+        "a signature",
+    ),
+    (
+        |a| !a.sender.signature_html.is_empty(),
+        "sender.signature_html",
+        "a signature",
+    ),
+];
+
+/// Adds a problem for each setting that is switched on too early.
+pub(super) fn refuse(settings: &Settings, merged: &Merged, report: &mut Report) {
+    list(EVERYWHERE, settings, "", merged, report);
+    for listener in settings.listeners.values() {
+        let section = format!("listener.{}.", listener.name);
+        list(LISTENER, listener, &section, merged, report);
+    }
+    for account in settings.accounts.values() {
+        let section = format!("account.{}.", account.name);
+        list(ACCOUNT, account, &section, merged, report);
+    }
+}
+
+fn list<T>(
+    refusals: &[Refusal<T>],
+    value: &T,
+    section: &str,
+    merged: &Merged,
+    report: &mut Report,
+) {
+    for (_, key, what) in refusals.iter().filter(|(is_on, _, _)| is_on(value)) {
+        let text = format!("{what} is not supported by this version yet; leave it out");
+        report.refuse_value(merged, &format!("{section}{key}"), text);
+    }
+}

@@ -1,0 +1,19 @@
+//! The types of single values: durations, sizes, networks, addresses, URLs, secrets.
+
+mod address;
+mod duration;
+mod name;
+mod network;
+mod secret;
+mod size;
+mod url;
+
+pub use address::ListenAddress;
+pub use name::AddressPattern;
+pub use url::{Proxy, ProxyKind};
+
+pub(super) use address::{UNIX_PATH_MAX_OCTETS, off_loopback, too_long};
+pub(super) use name::{HostName, LogLevel, Tenant, is_guid};
+pub(super) use secret::Secrets;
+pub(super) use size::Size;
+pub(super) use url::{Endpoint, HttpAddress, Webhook, is_loopback_host};

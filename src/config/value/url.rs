@@ -1,0 +1,172 @@
+//! URLs: of the login service, of hooks, of proxies.
+
+use oauth2::url::{Host, Url};
+
+use crate::config::setting::{Fault, Given, Setting};
+use crate::secret::Secret;
+
+/// A URL that carries secrets to and fro: https, or http on loopback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint(String);
+
+impl Endpoint {
+    /// As it was written: a redirect URI is compared octet by octet at the other end.
+    pub(crate) fn into_string(self) -> String {
+        self.0
+    }
+
+    /// For the built-in addresses, whose form is known.
+    pub(crate) fn known(text: String) -> Self {
+        debug_assert!(decode(&text).is_ok(), "{text}");
+        Self(text)
+    }
+}
+
+impl Setting for Endpoint {
+    fn parse(given: &Given<'_>) -> Result<Self, Fault> {
+        let text = given.text()?;
+        decode(text).map(|_| Self(text.to_owned()))
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        self.0.as_str().into()
+    }
+}
+
+/// A managed identity's endpoint, which is plain http on this machine or its host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HttpAddress(pub(crate) Url);
+
+impl Setting for HttpAddress {
+    fn parse(given: &Given<'_>) -> Result<Self, Fault> {
+        let url = http_url(given.text()?)?;
+        // IMDS is 169.254.169.254 and Azure Arc 127.0.0.1, both over http only.
+        let near = match url.host() {
+            Some(Host::Ipv4(address)) => address.is_link_local() || address.is_private(),
+            _ => false,
+        };
+        if url.scheme() != "https" && !near && !is_loopback(&url) {
+            return Err(Fault(NOT_HTTPS.into()));
+        }
+        Ok(Self(url))
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        self.0.as_str().into()
+    }
+}
+
+/// A URL to post to. Chat services put the key into its path, so it is treated as a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Webhook(pub(crate) Secret);
+
+impl Setting for Webhook {
+    fn parse(given: &Given<'_>) -> Result<Self, Fault> {
+        let text = given.text()?;
+        http_url(text).map(|_| Self(Secret::new(text)))
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        "(redacted)".into()
+    }
+}
+
+/// `socks5://HOST:PORT` or `http://HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// The protocol spoken to it.
+    pub kind: ProxyKind,
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// How a proxy is asked for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// RFC 1928.
+    Socks5,
+    /// `CONNECT`, RFC 9110 section 9.3.6.
+    Http,
+}
+
+impl ProxyKind {
+    const fn scheme(self) -> &'static str {
+        match self {
+            Self::Socks5 => "socks5",
+            Self::Http => "http",
+        }
+    }
+}
+
+impl Setting for Proxy {
+    fn parse(given: &Given<'_>) -> Result<Self, Fault> {
+        // Not quoted in faults: a password may be in it.
+        let fault = || {
+            Fault("is not of the form \"socks5://HOST:PORT\" or \"http://HOST:PORT\"".to_owned())
+        };
+        let (scheme, rest) = given.text()?.split_once("://").ok_or_else(fault)?;
+        let kind = [ProxyKind::Socks5, ProxyKind::Http]
+            .into_iter()
+            .find(|kind| kind.scheme() == scheme)
+            .ok_or_else(fault)?;
+        // A scheme that the URL standard has no default port for keeps every port visible.
+        let url = Url::parse(&format!("proxy://{rest}")).map_err(|_| fault())?;
+        let bare = url.username().is_empty() && url.password().is_none();
+        let bare = bare && matches!(url.path(), "" | "/") && url.query().is_none();
+        match (url.host_str(), url.port()) {
+            (Some(host), Some(port)) if bare && !host.is_empty() => Ok(Self {
+                kind,
+                host: host.to_owned(),
+                port,
+            }),
+            _ => Err(fault()),
+        }
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        format!("{}://{}:{}", self.kind.scheme(), self.host, self.port).into()
+    }
+}
+
+/// Whether `host` can only be this machine.
+pub(crate) fn is_loopback_host(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    match bare.parse::<std::net::IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        // RFC 6761 section 6.3.
+        Err(_) => bare.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+fn decode(text: &str) -> Result<Url, Fault> {
+    let url = http_url(text)?;
+    if url.scheme() != "https" && !is_loopback(&url) {
+        return Err(Fault(NOT_HTTPS.into()));
+    }
+    if url.fragment().is_some() {
+        return Err(Fault("has a fragment; leave out # and what follows".into()));
+    }
+    Ok(url)
+}
+
+fn http_url(text: &str) -> Result<Url, Fault> {
+    let fault = || Fault("is not a URL of the form https://HOST/PATH".to_owned());
+    let url = Url::parse(text).map_err(|_| fault())?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || text.trim() != text {
+        return Err(fault());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Fault(
+            "has a user name in it; leave out what stands before @".into(),
+        ));
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(is_loopback_host)
+}
+
+const NOT_HTTPS: &str = "carries secrets and is not https; http is taken on loopback only";
