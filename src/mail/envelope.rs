@@ -71,6 +71,25 @@ impl Envelope {
         self.body_type
     }
 
+    /// The same envelope for content that turned out to hold other octets than announced.
+    #[must_use]
+    pub fn with_body_type(self, body_type: BodyType) -> Self {
+        Self { body_type, ..self }
+    }
+
+    /// The same message for the recipients of the range `range` only, if there are any in it.
+    #[must_use]
+    pub fn part(&self, range: std::ops::Range<usize>) -> Option<Self> {
+        let recipients = self.recipients.get(range)?.to_vec();
+        Self::new(
+            self.reverse_path.clone(),
+            recipients,
+            self.body_type,
+            self.smtputf8,
+        )
+        .ok()
+    }
+
     /// Whether MAIL carried `SMTPUTF8` (RFC 6531).
     pub fn smtputf8(&self) -> bool {
         self.smtputf8

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
-use crate::mail::{BodyType, Mailbox, MailboxError, ReversePath};
+use crate::mail::{BodyType, Envelope, Mailbox, MailboxError, Recipient, ReversePath};
 use crate::queue::content::{self, Content};
 use crate::queue::insert::STORED_FILE;
 use crate::queue::store::Shared;
@@ -35,14 +35,10 @@ pub struct LeasedMessage {
     pub id: QueueId,
     /// The account it is sent with.
     pub account: String,
-    /// Where notices go.
-    pub reverse_path: ReversePath,
-    /// The recipients still to be decided, with their numbers; never empty.
-    pub recipients: Vec<(u32, Mailbox)>,
-    /// What the client announced.
-    pub body_type: BodyType,
-    /// Whether MAIL carried SMTPUTF8.
-    pub smtputf8: bool,
+    /// With the recipients that are still to be decided.
+    pub envelope: Envelope,
+    /// The numbers in the message of the envelope's recipients, in the same order.
+    pub numbers: Vec<u32>,
     /// Of the content.
     pub size_bytes: u64,
     /// Attempts before this one.
@@ -196,7 +192,7 @@ fn load(
     };
     let bad_address = |error: MailboxError| damaged(&format!("an address in it: {error}"));
     let queue_id = QueueId::parse(id).map_err(|error| damaged(&error.to_string()))?;
-    let mut recipients = Vec::new();
+    let (mut numbers, mut recipients) = (Vec::new(), Vec::new());
     {
         let mut statement = connection.prepare_cached(
             "SELECT n, address FROM recipient WHERE seq = ?1 AND state = ?2 ORDER BY n",
@@ -204,38 +200,41 @@ fn load(
         let mut rows = statement.query(params![seq, RecipientState::Pending.number()])?;
         while let Some(row) = rows.next()? {
             let mailbox = Mailbox::parse(row.get_ref(1)?.as_str().unwrap_or_default());
-            recipients.push((row.get::<_, u32>(0)?, mailbox.map_err(bad_address)?));
+            numbers.push(row.get::<_, u32>(0)?);
+            recipients.push(Recipient {
+                forward_path: mailbox.map_err(bad_address)?,
+            });
         }
-    }
-    if recipients.is_empty() {
-        return Err(damaged("no recipient is left to be decided"));
     }
     let mut statement = connection.prepare_cached(
         "SELECT account, reverse_path, eight_bit, smtputf8, size_bytes, attempts, stored
          FROM message WHERE seq = ?1",
     )?;
-    let (mut message, stored) = statement.query_row([seq], |row| {
-        let reverse_path: String = row.get(1)?;
-        let body_type = if row.get(2)? {
-            BodyType::EightBitMime
-        } else {
-            BodyType::SevenBit
-        };
-        let message = LeasedMessage {
-            id: queue_id,
-            account: row.get(0)?,
-            reverse_path: ReversePath::Null,
-            recipients,
-            body_type,
-            smtputf8: row.get(3)?,
-            size_bytes: row.get::<_, i64>(4)? as u64,
-            attempts: row.get(5)?,
-            content: Content::Inline(Bytes::new()),
-        };
-        Ok(((message, reverse_path), row.get::<_, i64>(6)?))
-    })?;
-    message.0.reverse_path = ReversePath::parse(&message.1).map_err(bad_address)?;
-    let mut message = message.0;
+    let mut rows = statement.query([seq])?;
+    let row = rows.next()?.ok_or_else(|| damaged("its row is gone"))?;
+    let reverse_path = ReversePath::parse(row.get_ref(1)?.as_str().unwrap_or_default());
+    let body_type = if row.get(2)? {
+        BodyType::EightBitMime
+    } else {
+        BodyType::SevenBit
+    };
+    let envelope = Envelope::new(
+        reverse_path.map_err(bad_address)?,
+        recipients,
+        body_type,
+        row.get(3)?,
+    )
+    .map_err(|_| damaged("no recipient is left to be decided"))?;
+    let stored: i64 = row.get(6)?;
+    let mut message = LeasedMessage {
+        id: queue_id,
+        account: row.get(0)?,
+        envelope,
+        numbers,
+        size_bytes: row.get::<_, i64>(4)? as u64,
+        attempts: row.get(5)?,
+        content: Content::Inline(Bytes::new()),
+    };
     message.content = if stored == STORED_FILE {
         let path = content::path_of(&shared.settings.directory, queue_id);
         match std::fs::metadata(&path) {

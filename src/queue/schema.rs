@@ -49,7 +49,12 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
 /// SQLite gives the log beside the database the database's own mode.
 fn make_private(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o600).open(path).map(drop)
+    options
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
 }
 
 /// A connection for listings, which never holds the writer up.

@@ -129,9 +129,12 @@ async fn small_and_large_content_come_back_byte_for_byte_after_a_restart() {
     for (lease, (id, content)) in leased.leases.iter().zip(ids.iter().zip([&small, &large])) {
         assert_eq!(lease.id, *id);
         assert_eq!(read(&lease.content), *content);
-        assert_eq!(lease.reverse_path.to_string(), "scanner@contoso.com");
-        assert_eq!(lease.recipients.len(), 2);
-        assert_eq!(lease.body_type, BodyType::EightBitMime);
+        assert_eq!(
+            lease.envelope.reverse_path().to_string(),
+            "scanner@contoso.com"
+        );
+        assert_eq!(lease.envelope.recipients().len(), 2);
+        assert_eq!(lease.envelope.body_type(), BodyType::EightBitMime);
     }
     assert_eq!(leased.leases.len(), 2);
 }
@@ -180,9 +183,10 @@ async fn recipients_are_decided_one_by_one() {
 
     let lease = lease_one(&queue).await;
     assert_eq!(lease.attempts, 1);
+    assert_eq!(lease.numbers, [1]);
     assert_eq!(
-        lease.recipients,
-        [(1, Mailbox::parse("b@contoso.com").unwrap())]
+        lease.envelope.recipients()[0].forward_path.as_str(),
+        "b@contoso.com"
     );
     let second = vec![outcome(1, Disposition::Failed, "550 5.1.1 unknown")];
     let settled = lease
