@@ -1,0 +1,14 @@
+//! SMTP.
+
+mod command;
+mod line;
+mod reply;
+mod xoauth2;
+
+pub use command::{
+    Command, CommandError, EnvelopeId, MailParameters, Notify, OriginalRecipient, RcptParameters,
+    Ret, Verb,
+};
+pub use line::{AUTH_LINE_MAX_OCTETS, COMMAND_LINE_MAX_OCTETS, Line, LineFramer};
+pub use reply::{Reply, ReplyDecoder, ReplyError, Severity};
+pub use xoauth2::{Xoauth2Credentials, Xoauth2Error, decode_xoauth2_response, xoauth2_response};
