@@ -1,6 +1,7 @@
 //! SMTP.
 
 mod command;
+mod data;
 mod line;
 mod reply;
 mod xoauth2;
@@ -9,6 +10,7 @@ pub use command::{
     Command, CommandError, EnvelopeId, MailParameters, Notify, OriginalRecipient, RcptParameters,
     Ret, Verb,
 };
+pub use data::{BareNewline, ContentDecoder, ContentEncoder, ContentProgress};
 pub use line::{AUTH_LINE_MAX_OCTETS, COMMAND_LINE_MAX_OCTETS, Line, LineFramer};
 pub use reply::{Reply, ReplyDecoder, ReplyError, Severity};
 pub use xoauth2::{Xoauth2Credentials, Xoauth2Error, decode_xoauth2_response, xoauth2_response};
