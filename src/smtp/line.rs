@@ -95,23 +95,24 @@ mod tests {
             .collect()
     }
 
-    fn text(text: &str) -> Option<String> {
-        Some(text.into())
-    }
-
     #[test]
     fn lines_end_in_crlf_or_lf_and_the_rest_stays() {
         let mut framer = LineFramer::new(512);
         let mut buffer = BytesMut::from("HELO a\r\nNOOP\n\r\n\nDAT");
         assert_eq!(
             lines(&mut framer, &mut buffer),
-            [text("HELO a"), text("NOOP"), text(""), text("")]
+            [
+                Some("HELO a".to_owned()),
+                Some("NOOP".to_owned()),
+                Some("".to_owned()),
+                Some("".to_owned())
+            ]
         );
         assert_eq!(buffer, "DAT");
         buffer.extend_from_slice(b"A\r");
         assert_eq!(framer.next(&mut buffer), None);
         buffer.extend_from_slice(b"\n");
-        assert_eq!(lines(&mut framer, &mut buffer), [text("DATA")]);
+        assert_eq!(lines(&mut framer, &mut buffer), [Some("DATA".to_owned())]);
         assert!(buffer.is_empty());
     }
 
@@ -121,7 +122,12 @@ mod tests {
         let mut buffer = BytesMut::from("123456\r\n1234567\r\n1234567\nx\n");
         assert_eq!(
             lines(&mut framer, &mut buffer),
-            [text("123456"), None, text("1234567"), text("x")]
+            [
+                Some("123456".to_owned()),
+                None,
+                Some("1234567".to_owned()),
+                Some("x".to_owned())
+            ]
         );
     }
 
@@ -135,7 +141,10 @@ mod tests {
             assert!(buffer.is_empty());
         }
         buffer.extend_from_slice(b"xx\r\nQUIT\r\n");
-        assert_eq!(lines(&mut framer, &mut buffer), [None, text("QUIT")]);
+        assert_eq!(
+            lines(&mut framer, &mut buffer),
+            [None, Some("QUIT".to_owned())]
+        );
     }
 
     proptest! {

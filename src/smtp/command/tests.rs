@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -269,6 +271,14 @@ fn an_auth_response_is_not_shown() {
     assert!(shown.contains("PLAIN") && !shown.contains("AGEAYg"));
 }
 
+/// xtext in its longest form.
+fn all_hex(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut hex, octet| {
+        write!(hex, "+{octet:02X}").unwrap();
+        hex
+    })
+}
+
 fn any_mail_parameters() -> impl Strategy<Value = MailParameters> {
     let id = proptest::option::of("[ -~]{1,30}");
     (
@@ -287,7 +297,7 @@ fn any_mail_parameters() -> impl Strategy<Value = MailParameters> {
                 smtputf8,
                 ret: full.map(|full| if full { Ret::Full } else { Ret::Headers }),
                 envelope_id: id.map(|id| {
-                    let hex: String = id.bytes().map(|octet| format!("+{octet:02X}")).collect();
+                    let hex = all_hex(&id);
                     EnvelopeId::parse(&hex).unwrap()
                 }),
             },
@@ -316,7 +326,7 @@ proptest! {
                 delay: bits & 4 != 0,
             }),
             original_recipient: original.map(|text| {
-                let hex: String = text.bytes().map(|octet| format!("+{octet:02X}")).collect();
+                let hex = all_hex(&text);
                 OriginalRecipient::parse(&format!("utf-8;{hex}")).unwrap()
             }),
         };

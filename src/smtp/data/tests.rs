@@ -177,7 +177,7 @@ fn the_encoder_stuffs_dots_and_completes_the_last_line() {
 proptest! {
     #[test]
     fn decoding_undoes_encoding(lines in proptest::collection::vec("[.a ü]{0,6}", 0..12), policy in any_policy()) {
-        let content: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        let content = lines.iter().fold(String::new(), |content, line| content + line + "\r\n");
         let wire = [encode(&[content.as_bytes()]), b"QUIT\r\n".to_vec()].concat();
         let expected = (content.into_bytes(), b"QUIT\r\n".to_vec(), ContentProgress::End);
         prop_assert_eq!(decode(policy, &[&wire]), expected);
@@ -216,12 +216,11 @@ proptest! {
     fn only_the_first_true_end_ends_strict_data(wire in hostile()) {
         let framed = [b"\r\n".as_slice(), &wire].concat();
         let (_, rest, progress) = decode(BareNewline::Normalize, &[&wire]);
-        match memmem::find(&framed, b"\r\n.\r\n") {
-            Some(position) => {
-                prop_assert_eq!(progress, ContentProgress::End);
-                prop_assert_eq!(rest, framed.get(position + 5..).unwrap());
-            }
-            None => prop_assert_eq!(progress, ContentProgress::NeedMore),
+        if let Some(position) = memmem::find(&framed, b"\r\n.\r\n") {
+            prop_assert_eq!(progress, ContentProgress::End);
+            prop_assert_eq!(rest, framed.get(position + 5..).unwrap());
+        } else {
+            prop_assert_eq!(progress, ContentProgress::NeedMore);
         }
     }
 }

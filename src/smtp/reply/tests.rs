@@ -3,8 +3,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const fn status(class: u8, subject: u16, detail: u16) -> Option<EnhancedStatus> {
-    Some(EnhancedStatus::new(class, subject, detail))
+const fn status(class: u8, subject: u16, detail: u16) -> EnhancedStatus {
+    EnhancedStatus::new(class, subject, detail)
 }
 
 fn encoded(reply: &Reply) -> String {
@@ -21,7 +21,7 @@ fn decoded(wire: &[u8]) -> Result<Option<Reply>, ReplyError> {
 fn replies_are_the_same_in_both_directions() {
     let table = [
         (
-            Reply::new(250, status(2, 1, 0), "Sender OK"),
+            Reply::new(250, Some(status(2, 1, 0)), "Sender OK"),
             "250 2.1.0 Sender OK\r\n",
         ),
         (Reply::new(354, None, "Go ahead"), "354 Go ahead\r\n"),
@@ -31,7 +31,7 @@ fn replies_are_the_same_in_both_directions() {
             "250-relay greets you\r\n250-SIZE 1000\r\n250 HELP\r\n",
         ),
         (
-            Reply::new(550, status(5, 7, 139), "").with_text("one\ntwo"),
+            Reply::new(550, Some(status(5, 7, 139)), "").with_text("one\ntwo"),
             "550-5.7.139 one\r\n550 5.7.139 two\r\n",
         ),
     ];
@@ -115,8 +115,8 @@ fn what_follows_a_reply_stays_unread() {
 #[test]
 fn long_text_becomes_several_short_lines() {
     let words = "word ".repeat(300);
-    let reply =
-        Reply::new(550, status(5, 7, 1), "").with_text(format!("{words}{}", "x".repeat(1200)));
+    let reply = Reply::new(550, Some(status(5, 7, 1)), "")
+        .with_text(format!("{words}{}", "x".repeat(1200)));
     let wire = encoded(&reply);
     assert!(wire.split_inclusive("\r\n").count() > 5);
     assert!(wire.split_inclusive("\r\n").all(|line| line.len() <= 512));
@@ -134,7 +134,7 @@ fn text_cannot_forge_a_reply() {
 #[test]
 #[should_panic(expected = "assertion failed")]
 fn codes_of_two_classes_do_not_meet() {
-    let _ = Reply::new(550, status(4, 7, 1), "text");
+    let _ = Reply::new(550, Some(status(4, 7, 1)), "text");
 }
 
 proptest! {
@@ -147,7 +147,7 @@ proptest! {
         let mut wire = String::new();
         for (index, line) in lines.iter().enumerate() {
             let separator = if index + 1 == lines.len() { ' ' } else { '-' };
-            wire.push_str(&format!("{code}{separator}{line}\r\n"));
+            write!(wire, "{code}{separator}{line}\r\n").unwrap();
         }
         let whole = decoded(wire.as_bytes()).unwrap().unwrap();
         let mut decoder = ReplyDecoder::new();
