@@ -104,8 +104,8 @@ mod tests {
             [
                 Some("HELO a".to_owned()),
                 Some("NOOP".to_owned()),
-                Some("".to_owned()),
-                Some("".to_owned())
+                Some(String::new()),
+                Some(String::new())
             ]
         );
         assert_eq!(buffer, "DAT");

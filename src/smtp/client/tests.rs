@@ -163,12 +163,13 @@ fn an_error_challenge_is_answered_and_the_refusal_reported() {
 
 #[test]
 fn opening_fails_for_distinct_causes() {
+    use ClientError as Error;
+
     let open = |tls, replies: &[&str]| {
         let mut client = client(tls, true);
         let events = replies.iter().map(|replies| give(&mut client, replies).0);
         events.last().unwrap().unwrap_err()
     };
-    use ClientError as Error;
     assert!(matches!(
         open(Tls::StartTls, &["554 no"]),
         Error::GreetingRefused { .. }
@@ -373,7 +374,7 @@ fn what_was_decided_survives_an_error() {
         match error {
             ClientError::Goodbye { step, .. } => assert!(is_goodbye && step == Some(Step::Rcpt(2))),
             ClientError::Unexpected { step, .. } => {
-                assert!(!is_goodbye && step == Some(Step::Rcpt(2)))
+                assert!(!is_goodbye && step == Some(Step::Rcpt(2)));
             }
             other => panic!("{other:?}"),
         }

@@ -86,8 +86,8 @@ impl ContentDecoder {
         self.has_bare_newline
     }
 
-    /// Takes octets from the front of `input` and appends content to `output`: at most twice as many
-    /// and four more. Once content is refused nothing more is appended.
+    /// Takes octets from the front of `input` and appends content to `output`, which must be
+    /// able to grow: at most twice as many and four more. Once content is refused nothing more is appended.
     pub fn decode<B: BufMut>(&mut self, input: &mut BytesMut, output: &mut B) -> ContentProgress {
         while self.state != State::End {
             let Some(&octet) = input.first() else {
