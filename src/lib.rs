@@ -5,4 +5,5 @@ pub mod mail;
 pub mod oauth;
 pub mod queue;
 pub mod secret;
+pub mod smtp;
 pub mod tls;

@@ -3,6 +3,7 @@
 //! Everything above shares these types; this room knows nothing of what is above it.
 
 mod envelope;
+pub(crate) mod grammar;
 mod header;
 mod mailbox;
 mod path;

@@ -1,0 +1,124 @@
+//! What the server machine says. Constants, so that an ordinary reply allocates nothing.
+
+use crate::mail::{EnhancedStatus, MailboxError};
+use crate::smtp::{CommandError, Reply, Verb};
+
+const fn reply(code: u16, status: (u8, u16, u16), text: &'static str) -> Reply {
+    let (class, subject, detail) = status;
+    Reply::new(
+        code,
+        Some(EnhancedStatus::new(class, subject, detail)),
+        text,
+    )
+}
+
+pub(super) const GREETING: Reply = Reply::new(220, None, "ESMTP exorelay");
+/// RFC 2034 section 4: no enhanced code in the replies to HELO and EHLO.
+pub(super) const HELLO: Reply = Reply::new(250, None, "");
+pub(super) const RESET: Reply = reply(250, (2, 0, 0), "Ok");
+pub(super) const NOOP: Reply = reply(250, (2, 0, 0), "Ok");
+pub(super) const SENDER_OK: Reply = reply(250, (2, 1, 0), "Sender ok");
+pub(super) const RECIPIENT_OK: Reply = reply(250, (2, 1, 5), "Recipient ok");
+pub(super) const SEND_CONTENT: Reply =
+    Reply::new(354, None, "Send the message; end with <CRLF>.<CRLF>");
+pub(super) const BYE: Reply = reply(221, (2, 0, 0), "Bye");
+pub(super) const HELP: Reply = reply(
+    214,
+    (2, 0, 0),
+    "exorelay takes EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT",
+);
+pub(super) const CANNOT_VERIFY: Reply = reply(
+    252,
+    (2, 1, 5),
+    "Cannot verify the address; send the message and it will be tried",
+);
+
+pub(super) const NOT_IMPLEMENTED: Reply = reply(502, (5, 5, 1), "Command not implemented");
+pub(super) const UNKNOWN: Reply = reply(500, (5, 5, 2), "Command not recognized");
+pub(super) const LINE_TOO_LONG: Reply = reply(500, (5, 5, 2), "Line too long");
+pub(super) const BAD_SEQUENCE: Reply = reply(503, (5, 5, 1), "Command out of sequence");
+pub(super) const NESTED_MAIL: Reply = reply(
+    503,
+    (5, 5, 1),
+    "Sender already given; send RSET to begin anew",
+);
+pub(super) const MAIL_FIRST: Reply = reply(503, (5, 5, 1), "Send MAIL first");
+/// RFC 5321 section 3.3 leaves the choice between 503 and 554; RFC 2920 section 3.1 wants no 354.
+pub(super) const NO_VALID_RECIPIENTS: Reply = reply(554, (5, 5, 1), "No valid recipients");
+pub(super) const TOO_MANY_RECIPIENTS: Reply = reply(
+    452,
+    (4, 5, 3),
+    "Too many recipients; send the message to these first",
+);
+pub(super) const TOO_LARGE: Reply = reply(
+    552,
+    (5, 3, 4),
+    "Message size exceeds the limit of this relay",
+);
+pub(super) const SMTPUTF8_NEEDED: Reply = reply(
+    553,
+    (5, 6, 7),
+    "A non-ASCII address needs the SMTPUTF8 parameter of MAIL",
+);
+pub(super) const PARAMETER_UNKNOWN: Reply = reply(
+    555,
+    (5, 5, 4),
+    "Parameter not recognized or not implemented",
+);
+pub(super) const TOO_MANY_ERRORS: Reply =
+    reply(421, (4, 7, 0), "Too many errors; closing the connection");
+
+const NULL_FORWARD_PATH: Reply = reply(501, (5, 1, 3), "The null path <> cannot be a recipient");
+const POSTMASTER: Reply = reply(
+    550,
+    (5, 1, 3),
+    "This relay has no mailboxes, not even a postmaster's; add a domain",
+);
+const SENDER_NO_DOMAIN: Reply = reply(
+    553,
+    (5, 1, 7),
+    "The sender has no domain; set it to a full address such as scanner@contoso.com",
+);
+const SENDER_TOO_LONG: Reply = reply(553, (5, 1, 7), "The sender is too long");
+const SENDER_SYNTAX: Reply = reply(
+    553,
+    (5, 1, 7),
+    "The sender is not of the form local-part@domain",
+);
+const RECIPIENT_NO_DOMAIN: Reply = reply(
+    553,
+    (5, 1, 3),
+    "The recipient has no domain; set it to a full address such as jane@contoso.com",
+);
+const RECIPIENT_TOO_LONG: Reply = reply(553, (5, 1, 3), "The recipient is too long");
+const RECIPIENT_SYNTAX: Reply = reply(
+    553,
+    (5, 1, 3),
+    "The recipient is not of the form local-part@domain",
+);
+const MAIL_SYNTAX: Reply = reply(501, (5, 5, 4), "Syntax: MAIL FROM:<address> parameters");
+const RCPT_SYNTAX: Reply = reply(501, (5, 5, 4), "Syntax: RCPT TO:<address> parameters");
+const NO_ARGUMENT: Reply = reply(501, (5, 5, 4), "The command takes no argument");
+const PARAMETER_MALFORMED: Reply = reply(501, (5, 5, 4), "The value of a parameter is malformed");
+
+/// The reply to a line that cannot be carried out; `None` for one that deserves no reply.
+pub(super) fn to_error(error: CommandError) -> Option<Reply> {
+    Some(match error {
+        CommandError::NotSmtp => return None,
+        CommandError::Syntax(Verb::Mail) => MAIL_SYNTAX,
+        CommandError::Syntax(Verb::Rcpt) => RCPT_SYNTAX,
+        // Not offered, so nobody needs to know what its arguments should have been.
+        CommandError::Syntax(Verb::Auth) => NOT_IMPLEMENTED,
+        CommandError::Syntax(_) => NO_ARGUMENT,
+        CommandError::ReversePath(MailboxError::NoDomain) => SENDER_NO_DOMAIN,
+        CommandError::ReversePath(MailboxError::TooLong) => SENDER_TOO_LONG,
+        CommandError::ReversePath(MailboxError::Syntax) => SENDER_SYNTAX,
+        CommandError::ForwardPath(MailboxError::NoDomain) => RECIPIENT_NO_DOMAIN,
+        CommandError::ForwardPath(MailboxError::TooLong) => RECIPIENT_TOO_LONG,
+        CommandError::ForwardPath(MailboxError::Syntax) => RECIPIENT_SYNTAX,
+        CommandError::NullForwardPath => NULL_FORWARD_PATH,
+        CommandError::PostmasterWithoutDomain => POSTMASTER,
+        CommandError::UnknownParameter => PARAMETER_UNKNOWN,
+        CommandError::MalformedParameter(_) => PARAMETER_MALFORMED,
+    })
+}
