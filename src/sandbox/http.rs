@@ -13,13 +13,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
-use serde_json::{Value, json};
 use tokio::fs::File;
 use tokio::net::TcpListener;
 use tokio_util::io::ReaderStream;
 
 use super::control::Control;
 use super::fault::{Fault, Step, TokenFault};
+use super::ledger::Stats;
 use super::{Shared, entra};
 
 /// Requests in progress may end within this when the sandbox stops.
@@ -122,8 +122,8 @@ async fn violations(State(control): State<Control>) -> Response {
     Json(control.violations()).into_response()
 }
 
-async fn stats(State(control): State<Control>) -> Json<Value> {
-    Json(json!(control.stats()))
+async fn stats(State(control): State<Control>) -> Json<Stats> {
+    Json(control.stats())
 }
 
 async fn clear_faults(State(control): State<Control>) -> StatusCode {

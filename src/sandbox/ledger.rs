@@ -1,6 +1,7 @@
 //! What the sandbox saw: messages, violations, counts.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,6 +47,16 @@ pub struct Message {
     /// Where the content is, unless it is discarded.
     #[serde(skip)]
     pub file: Option<PathBuf>,
+}
+
+impl Message {
+    /// The whole content, dots unstuffed; not found when the sandbox discards content or the file was removed.
+    pub async fn content(&self) -> io::Result<Vec<u8>> {
+        match &self.file {
+            Some(file) => tokio::fs::read(file).await,
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
 }
 
 /// A rule of RFC 5321 and its kin that a client broke.

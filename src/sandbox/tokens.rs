@@ -55,7 +55,8 @@ struct Issued {
 }
 
 struct Token {
-    expires: Instant,
+    /// `None`: beyond what the clock can count, so never.
+    expires: Option<Instant>,
     for_outlook: bool,
 }
 
@@ -82,7 +83,7 @@ impl Tokens {
             issued.by_text.remove(&oldest);
         }
         let token = Token {
-            expires: Instant::now() + grant.lifetime,
+            expires: Instant::now().checked_add(grant.lifetime),
             for_outlook: OUTLOOK.contains(&grant.audience.trim_end_matches('/')),
         };
         issued.by_text.insert(text.clone(), token);
@@ -93,10 +94,9 @@ impl Tokens {
     /// Whether Exchange would take it: issued here, for Outlook, and not expired.
     pub(super) fn admits(&self, text: &str) -> bool {
         let issued = self.lock();
-        issued
-            .by_text
-            .get(text)
-            .is_some_and(|token| token.for_outlook && token.expires > Instant::now())
+        issued.by_text.get(text).is_some_and(|token| {
+            token.for_outlook && token.expires.is_none_or(|expires| expires > Instant::now())
+        })
     }
 
     /// Forgets every token, as a revoked session does.
@@ -125,7 +125,7 @@ fn encode(grant: Grant<'_>, unique: &[u8], signature: &[u8]) -> String {
         "iss": format!("https://sts.windows.net/{}/", grant.tenant_id),
         "iat": now,
         "nbf": now,
-        "exp": now + grant.lifetime.as_secs() as i64,
+        "exp": now.saturating_add_unsigned(grant.lifetime.as_secs()),
         "aio": BASE64_URL_SAFE_NO_PAD.encode(unique),
         "app_displayname": "exorelay sandbox",
         "appid": grant.client_id,
