@@ -4,6 +4,7 @@ pub mod config;
 pub mod mail;
 pub mod oauth;
 pub mod queue;
+pub mod sandbox;
 pub mod secret;
 pub mod smtp;
 pub mod tls;

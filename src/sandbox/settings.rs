@@ -1,0 +1,121 @@
+//! What a sandbox is started with.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::secret::Secret;
+
+/// A tenant id in the form Entra gives them.
+const TENANT_ID: &str = "6f1b7a52-5a9d-4c55-9a3e-0f0c5e1d2b77";
+/// An application (client) id.
+const CLIENT_ID: &str = "c0ffee00-3d0b-4f7e-8b1a-2a4e6c8f1d35";
+/// Holds every octet that a client may forget to percent-encode (facts D.7). It protects nothing: the sandbox listens
+/// on loopback, and its mail is test mail.
+const CLIENT_SECRET: &str = "sand~box+Secret/1.0&x=%41 =";
+
+/// How to start a [`Sandbox`](super::Sandbox).
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the Exchange side listens; loopback only, port 0 picks a free one.
+    pub smtp_address: SocketAddr,
+    /// Where the token endpoint and the control interface listen; loopback only.
+    pub http_address: SocketAddr,
+    /// Where received messages and the CA certificate go; made when it is missing.
+    pub directory: PathBuf,
+    /// Mailboxes that the application may submit for, as `user=` of XOAUTH2; empty: any.
+    pub mailboxes: Vec<String>,
+    /// The one tenant that the token endpoint knows.
+    pub tenant_id: String,
+    /// The one application in it.
+    pub client_id: String,
+    /// That application's secret.
+    pub client_secret: Secret,
+    /// `expires_in` of the tokens; Entra's are 60 to 90 minutes (facts D.6).
+    pub token_lifetime: Duration,
+    /// What Exchange Online limits.
+    pub limits: Limits,
+    /// Whether content is kept.
+    pub store: Store,
+    /// Silence after which a session is closed, about five minutes in Exchange (facts A.5).
+    pub idle_timeout: Duration,
+}
+
+impl Settings {
+    /// Free ports on 127.0.0.1, any mailbox, the limits of Exchange Online.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            smtp_address: loopback,
+            http_address: loopback,
+            directory: directory.into(),
+            mailboxes: Vec::new(),
+            tenant_id: TENANT_ID.to_owned(),
+            client_id: CLIENT_ID.to_owned(),
+            client_secret: Secret::new(CLIENT_SECRET),
+            token_lifetime: Duration::from_secs(3599),
+            limits: Limits::default(),
+            store: Store::Keep,
+            idle_timeout: Duration::from_mins(5),
+        }
+    }
+}
+
+/// What Exchange Online limits per mailbox and per message (facts A.2, B.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections of one mailbox that may submit at the same time; 0: no limit.
+    pub connections: usize,
+    /// Messages of one mailbox in any 60 seconds; 0: no limit.
+    pub messages_per_minute: usize,
+    /// What happens to a message over `messages_per_minute`.
+    pub excess: Excess,
+    /// Accepted RCPT commands of one message.
+    pub recipients_per_message: usize,
+    /// Octets of one message, announced as SIZE.
+    pub message_size_max_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 3,
+            messages_per_minute: 30,
+            excess: Excess::Slow,
+            recipients_per_message: 500,
+            message_size_max_bytes: 157_286_400,
+        }
+    }
+}
+
+impl Limits {
+    /// For measurements: only the size and recipient limits stay.
+    pub fn unpaced() -> Self {
+        Self {
+            connections: 0,
+            messages_per_minute: 0,
+            ..Self::default()
+        }
+    }
+}
+
+/// What happens to a message over the rate: the sources disagree (facts B.1, I). However it is answered, it counts in
+/// [`Stats::over_rate`](super::Stats::over_rate).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excess {
+    /// The final reply waits until the message has its place in a later minute.
+    Slow,
+    /// `451 4.7.500 Server busy. Please try again later`; no text is documented for this limit.
+    Refuse,
+    /// Accepted at once; for tests that only look at the count.
+    Count,
+}
+
+/// What becomes of content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// `NNNNNN.eml` and `NNNNNN.json` in the directory.
+    Keep,
+    /// Read, checked, forgotten: for measurements.
+    Discard,
+}

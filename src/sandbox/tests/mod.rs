@@ -1,0 +1,9 @@
+//! The sandbox from outside: raw sockets against a running one.
+
+mod control;
+mod faults;
+mod limits;
+mod session;
+mod support;
+mod token;
+mod violations;
