@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::queue::bounds::Room;
 use crate::queue::clock::QueueClock;
@@ -67,7 +66,7 @@ pub(super) struct Shared {
     /// Weak, so that the inbox closes with the last [`Queue`].
     nudge: mpsc::WeakSender<Op>,
     wakers: Mutex<HashMap<String, Arc<Notify>>>,
-    latched: AtomicBool,
+    latched: watch::Sender<bool>,
 }
 
 impl Shared {
@@ -93,7 +92,7 @@ impl Shared {
 
     /// Nothing is written from here on; said once, loudly.
     pub(super) fn latch(&self, error: &StorageError) {
-        if !self.latched.swap(true, Ordering::AcqRel) {
+        if !self.latched.send_replace(true) {
             tracing::error!(
                 %error,
                 "queue storage failed and its state is unknown: no mail is accepted or sent until a restart"
@@ -102,7 +101,7 @@ impl Shared {
     }
 
     pub(super) fn is_latched(&self) -> bool {
-        self.latched.load(Ordering::Acquire)
+        *self.latched.borrow()
     }
 }
 
@@ -137,7 +136,7 @@ impl Queue {
             dropped_leases: Mutex::default(),
             nudge: ops.downgrade(),
             wakers: Mutex::default(),
-            latched: AtomicBool::new(false),
+            latched: watch::Sender::new(false),
             settings,
         });
         let thread =
@@ -224,6 +223,14 @@ impl Queue {
     /// Whether a storage failure has stopped the queue.
     pub fn is_latched(&self) -> bool {
         self.shared.is_latched()
+    }
+
+    /// Resolves when a storage failure has stopped the queue: only a new start can tell what is on
+    /// the disk.
+    pub async fn latched(&self) {
+        let mut latched = self.shared.latched.subscribe();
+        // The sender lives as long as `self`.
+        let _ = latched.wait_for(|latched| *latched).await;
     }
 
     /// For listings: opens read-only connections of its own.

@@ -1,0 +1,343 @@
+//! One account's mail, from the queue to its connections.
+
+use std::collections::VecDeque;
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::delivery::circuit::Circuit;
+use crate::delivery::pacing::Pacing;
+use crate::delivery::status::Status;
+use crate::delivery::worker::{Job, Report, Shared, Worker};
+use crate::delivery::{Cause, Settings};
+use crate::oauth::{TokenSource, TokenStatus};
+use crate::queue::{Lease, Leased, Queue, StorageError};
+use crate::telemetry;
+
+/// Leased at once, where the pace allows it.
+const BATCH_MAX: usize = 32;
+
+/// After a storage failure.
+const STORAGE_PAUSE: Duration = Duration::from_secs(1);
+
+type Leasing = Pin<Box<dyn Future<Output = Result<Leased, StorageError>> + Send>>;
+
+/// Sends one account's mail until it is told to stop.
+pub struct Dispatcher {
+    shared: Arc<Shared>,
+    circuit: Circuit,
+    pacing: Pacing,
+    workers: Vec<mpsc::Sender<Job>>,
+    /// The one that worked last stands last: under light load one connection is kept warm.
+    idle: Vec<usize>,
+    probing: Option<usize>,
+    ready: VecDeque<Lease>,
+    leasing: Option<Leasing>,
+    /// There may be something to lease.
+    look: bool,
+    look_again_at: Option<Instant>,
+    status: watch::Sender<Status>,
+}
+
+impl std::fmt::Debug for Dispatcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dispatcher")
+            .field("settings", &self.shared.settings)
+            .field("circuit", &self.circuit)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Dispatcher {
+    /// `tls` trusts the upstream's certificate; `tokens` is run by somebody else.
+    pub fn new(
+        settings: Settings,
+        queue: Queue,
+        tokens: TokenSource,
+        tls: Arc<ClientConfig>,
+    ) -> Self {
+        Self {
+            circuit: Circuit::Closed,
+            pacing: Pacing::new(settings.messages_per_minute),
+            workers: Vec::new(),
+            idle: Vec::new(),
+            probing: None,
+            ready: VecDeque::new(),
+            leasing: None,
+            look: true,
+            look_again_at: None,
+            status: watch::Sender::new(Status::default()),
+            shared: Arc::new(Shared {
+                settings,
+                queue,
+                tokens,
+                tls,
+            }),
+        }
+    }
+
+    /// What to show of this account.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// Works until `stop`; then leases nothing more and waits for the attempts under way. Dropping
+    /// the future gives them up: their messages are tried again after the next start.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let settings = &self.shared.settings;
+        let account = settings.account.clone();
+        let waker = self.shared.queue.waker(&account);
+        let (report, mut reports) = mpsc::channel(settings.connections_max.max(1));
+        let mut tasks = JoinSet::new();
+        for number in 0..settings.connections_max.max(1) {
+            let (jobs, inbox) = mpsc::channel(1);
+            self.workers.push(jobs);
+            self.idle.push(number);
+            tasks.spawn(Worker::new(number, Arc::clone(&self.shared)).run(inbox, report.clone()));
+        }
+        drop(report);
+        let mut tokens = self.shared.tokens.status();
+        while !stop.is_cancelled() {
+            let now = Instant::now();
+            self.shared.queue.set_active(&account, self.ages_mail());
+            self.assign(now);
+            self.lease(now);
+            self.show(now);
+            let timer = self.timer(now);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(report) = reports.recv() => self.reported(report),
+                leased = next(&mut self.leasing) => self.leased(leased),
+                () = waker.notified() => self.look = true,
+                Ok(()) = tokens.changed() => {
+                    let usable = matches!(*tokens.borrow_and_update(), TokenStatus::Valid { .. });
+                    if usable {
+                        self.token_arrived();
+                    }
+                }
+                () = wait_until(timer) => {}
+            }
+        }
+        self.ready.clear();
+        self.leasing = None;
+        self.workers.clear();
+        while tasks.join_next().await.is_some() {}
+        self.shared.queue.set_active(&account, false);
+    }
+
+    fn ages_mail(&self) -> bool {
+        self.circuit
+            .incident()
+            .is_none_or(|incident| incident.cause.ages_mail())
+    }
+
+    /// Gives work to idle workers as far as circuit and pace allow.
+    fn assign(&mut self, now: Instant) {
+        if self
+            .circuit
+            .incident()
+            .is_some_and(|incident| !incident.cause.is_probed_by_message())
+            && !self.idle.is_empty()
+            && self.circuit.begin_probe(now)
+        {
+            self.probing = self.give(Job::Probe);
+        }
+        let by_message = self
+            .circuit
+            .incident()
+            .is_some_and(|incident| incident.cause.is_probed_by_message());
+        if by_message
+            && !self.idle.is_empty()
+            && self.pacing.room(now) > 0
+            && !self.ready.is_empty()
+        {
+            if self.circuit.begin_probe(now)
+                && let Some(lease) = self.ready.pop_front()
+            {
+                self.pacing.start();
+                self.probing = self.give(Job::Deliver(lease));
+            }
+            return;
+        }
+        if !self.circuit.is_closed() {
+            return;
+        }
+        while !self.idle.is_empty() && self.pacing.room(now) > 0 {
+            let Some(lease) = self.ready.pop_front() else {
+                break;
+            };
+            self.pacing.start();
+            self.give(Job::Deliver(lease));
+        }
+    }
+
+    fn give(&mut self, job: Job) -> Option<usize> {
+        let number = self.idle.pop()?;
+        // An idle worker's inbox is empty, and it lives as long as the dispatcher.
+        let given = self
+            .workers
+            .get(number)
+            .is_some_and(|worker| worker.try_send(job).is_ok());
+        given.then_some(number)
+    }
+
+    /// Asks the queue for more before the workers run dry.
+    fn lease(&mut self, now: Instant) {
+        if self.look_again_at.is_some_and(|at| at <= now) {
+            self.look = true;
+            self.look_again_at = None;
+        }
+        let max = if self.circuit.is_closed() {
+            BATCH_MAX
+                .min(self.pacing.room(now))
+                .saturating_sub(self.ready.len())
+        } else {
+            // What was leased goes back; a probe that needs a message leases one.
+            let wanted = usize::from(self.message_probe_is_due(now));
+            self.ready.truncate(wanted);
+            wanted.saturating_sub(self.ready.len())
+        };
+        let low = self.ready.len() <= BATCH_MAX / 2;
+        if self.look && low && max > 0 && self.leasing.is_none() {
+            self.look = false;
+            self.look_again_at = None;
+            let shared = Arc::clone(&self.shared);
+            self.leasing = Some(Box::pin(async move {
+                shared
+                    .queue
+                    .lease(&shared.settings.account, max)
+                    .await
+                    .map(|mut leased| {
+                        // As many as were asked for: there may be more.
+                        if leased.leases.len() >= max {
+                            leased.next_due = Some(Duration::ZERO);
+                        }
+                        leased
+                    })
+            }));
+        }
+    }
+
+    fn message_probe_is_due(&self, now: Instant) -> bool {
+        matches!(&self.circuit, Circuit::Open(incident)
+            if incident.cause.is_probed_by_message() && incident.next_probe <= now)
+    }
+
+    fn leased(&mut self, leased: Result<Leased, StorageError>) {
+        self.leasing = None;
+        match leased {
+            Ok(leased) => {
+                self.ready.extend(leased.leases);
+                match leased.next_due {
+                    Some(Duration::ZERO) => self.look = true,
+                    Some(wait) => self.look_again_at = Some(Instant::now() + wait),
+                    None => {}
+                }
+            }
+            Err(error) => {
+                tracing::debug!(account = self.shared.settings.account, %error, "cannot lease");
+                self.look_again_at = Some(Instant::now() + STORAGE_PAUSE);
+            }
+        }
+    }
+
+    fn reported(&mut self, report: Report) {
+        let now = Instant::now();
+        self.idle.push(report.worker);
+        if !report.was_probe {
+            if report.presented == 0 {
+                self.pacing.cancel();
+            }
+            for _ in 0..report.presented {
+                self.pacing.finish(now);
+            }
+        }
+        let decides = self.probing == Some(report.worker);
+        if decides {
+            self.probing = None;
+        }
+        let account = self.shared.settings.account.as_str();
+        match report.trouble {
+            Some(trouble) => {
+                // What was given back uncounted is due at once.
+                self.look = true;
+                if let Some(incident) = self.circuit.fail(trouble.cause, trouble.reason, now) {
+                    let retry_in = incident.next_probe.saturating_duration_since(now);
+                    telemetry::Incident {
+                        account,
+                        reason: &incident.reason,
+                    }
+                    .log_opened(retry_in);
+                }
+            }
+            None if decides => {
+                self.look = true;
+                if let Some(incident) = self.circuit.succeed() {
+                    telemetry::Incident {
+                        account,
+                        reason: &incident.reason,
+                    }
+                    .log_recovered(now.saturating_duration_since(incident.since));
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// A new token mends what a missing or a refused one has broken, perhaps.
+    fn token_arrived(&mut self) {
+        let cause = self.circuit.incident().map(|incident| incident.cause);
+        if matches!(cause, Some(Cause::Token | Cause::Authentication)) {
+            self.circuit.hurry(Instant::now());
+        }
+    }
+
+    fn timer(&self, now: Instant) -> Option<Instant> {
+        let probe = match &self.circuit {
+            Circuit::Open(incident) if !self.idle.is_empty() && incident.next_probe > now => {
+                Some(incident.next_probe)
+            }
+            _ => None,
+        };
+        let pace = self
+            .pacing
+            .next_room()
+            .filter(|_| self.look || !self.ready.is_empty());
+        [probe, pace, self.look_again_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn show(&mut self, now: Instant) {
+        let (sent, limit) = self.pacing.used(now);
+        let busy = self.workers.len() - self.idle.len();
+        let status = Status::new(self.circuit.incident(), sent, limit, busy);
+        self.status.send_if_modified(|shown| {
+            let changed = *shown != status;
+            *shown = status;
+            changed
+        });
+    }
+}
+
+async fn next(leasing: &mut Option<Leasing>) -> Result<Leased, StorageError> {
+    match leasing {
+        Some(leasing) => leasing.await,
+        None => pending().await,
+    }
+}
+
+async fn wait_until(timer: Option<Instant>) {
+    match timer {
+        Some(at) => sleep_until(at).await,
+        None => pending().await,
+    }
+}

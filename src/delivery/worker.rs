@@ -1,0 +1,442 @@
+//! One of an account's connections, and the attempts made over it.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustls::ClientConfig;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use crate::delivery::connection::{Connection, ConnectionError, Interrupted};
+use crate::delivery::outcome::{Verdict, judge};
+use crate::delivery::settings::IDLE_MAX;
+use crate::delivery::{Cause, Settings};
+use crate::oauth::{AccessToken, Refusal, TokenSource};
+use crate::queue::{
+    Disposition, Lease, MessageState, Outcome, Queue, RecipientOutcome, Retry, Settlement,
+    StorageError,
+};
+use crate::smtp::{ClientError, Reply, Step};
+use crate::telemetry::Attempted;
+
+/// What the dispatcher wants done.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Find out whether the account can authenticate; keep the connection.
+    Probe,
+    /// Try to send a message.
+    Deliver(Lease),
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) worker: usize,
+    /// Trouble that is no message's fault.
+    pub(super) trouble: Option<Trouble>,
+    /// Transactions that reached the service and count against its rate.
+    pub(super) presented: usize,
+    pub(super) was_probe: bool,
+}
+
+/// Why the account cannot send.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub(super) cause: Cause,
+    pub(super) reason: String,
+}
+
+/// What every worker of an account shares.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) queue: Queue,
+    pub(super) tokens: TokenSource,
+    pub(super) tls: Arc<ClientConfig>,
+}
+
+pub(super) struct Worker {
+    number: usize,
+    shared: Arc<Shared>,
+    connection: Option<Connection>,
+}
+
+/// What an attempt has found out so far.
+#[derive(Debug, Default)]
+struct Attempt {
+    recipients: Vec<RecipientOutcome>,
+    trouble: Option<Trouble>,
+    presented: usize,
+    reply: String,
+}
+
+impl Worker {
+    pub(super) fn new(number: usize, shared: Arc<Shared>) -> Self {
+        Self {
+            number,
+            shared,
+            connection: None,
+        }
+    }
+
+    /// Works until the dispatcher closes `jobs`.
+    pub(super) async fn run(
+        mut self,
+        mut jobs: mpsc::Receiver<Job>,
+        reports: mpsc::Sender<Report>,
+    ) {
+        loop {
+            let job = match &mut self.connection {
+                None => jobs.recv().await,
+                Some(connection) => tokio::select! {
+                    biased;
+                    job = jobs.recv() => job,
+                    () = connection.stirs() => {
+                        self.connection = None;
+                        continue;
+                    }
+                    () = sleep(IDLE_MAX) => {
+                        self.close().await;
+                        continue;
+                    }
+                },
+            };
+            let report = match job {
+                Some(Job::Probe) => Report {
+                    worker: self.number,
+                    trouble: self.connect().await.err(),
+                    presented: 0,
+                    was_probe: true,
+                },
+                Some(Job::Deliver(lease)) => self.deliver(lease).await,
+                None => break,
+            };
+            if reports.send(report).await.is_err() {
+                break;
+            }
+        }
+        self.close().await;
+    }
+
+    async fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.quit().await;
+        }
+    }
+
+    async fn deliver(&mut self, lease: Lease) -> Report {
+        let started_at = SystemTime::now();
+        tracing::debug!(queue_id = %lease.id, account = lease.account, "attempt");
+        let mut attempt = Attempt::default();
+        let count = lease.envelope.recipients().len();
+        let step = self.shared.settings.recipients_per_message_max.max(1);
+        for start in (0..count).step_by(step) {
+            let range = start..count.min(start + step);
+            if !self.send_part(&lease, range, &mut attempt).await {
+                break;
+            }
+        }
+        let Attempt {
+            recipients,
+            trouble,
+            presented,
+            reply,
+        } = attempt;
+        // A network that is down is an attempt that failed; trouble of the account is none.
+        let counts = trouble
+            .as_ref()
+            .is_none_or(|trouble| trouble.cause.ages_mail());
+        let settlement = Settlement {
+            recipients,
+            retry: if counts {
+                Retry::Scheduled
+            } else {
+                Retry::WithoutCounting
+            },
+            started_at,
+            remote: self.shared.settings.host.clone(),
+            reply,
+        };
+        self.settle(lease, settlement).await;
+        Report {
+            worker: self.number,
+            trouble,
+            presented,
+            was_probe: false,
+        }
+    }
+
+    /// Sends the message to a part of its recipients; false when there is no point in going on.
+    async fn send_part(
+        &mut self,
+        lease: &Lease,
+        range: Range<usize>,
+        attempt: &mut Attempt,
+    ) -> bool {
+        let Some(envelope) = lease.envelope.part(range.clone()) else {
+            return false;
+        };
+        let mut may_reconnect = true;
+        loop {
+            let connection = match self.connect().await {
+                Ok(connection) => connection,
+                Err(trouble) => {
+                    attempt.reply.clone_from(&trouble.reason);
+                    attempt.trouble = Some(trouble);
+                    return false;
+                }
+            };
+            let was_used = connection.is_used();
+            match connection
+                .send(&envelope, lease.size_bytes, &lease.content)
+                .await
+            {
+                Ok(outcome) => {
+                    attempt.presented += 1;
+                    let decided = outcome.recipients.into_iter().map(Some);
+                    attempt.take(lease, range, decided);
+                    return attempt.trouble.is_none();
+                }
+                Err(interrupted) => {
+                    self.connection = None;
+                    if was_used && may_reconnect && interrupted.is_stale() {
+                        // The remote had closed the idle connection: nobody's failure.
+                        may_reconnect = false;
+                        continue;
+                    }
+                    attempt.presented += 1;
+                    attempt.interrupt(lease, range, *interrupted);
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// A connection on which a message can be sent: the one there is, or a new one.
+    async fn connect(&mut self) -> Result<&mut Connection, Trouble> {
+        if self
+            .connection
+            .as_ref()
+            .is_some_and(|connection| !connection.is_fresh())
+        {
+            self.close().await;
+        }
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.open().await?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    async fn open(&self) -> Result<Connection, Trouble> {
+        let token = self.token().await?;
+        let refused = match self.open_with(&token).await {
+            Err(ConnectionError::Protocol(ClientError::AuthRefused { reply })) => reply,
+            Ok(connection) => return Ok(connection),
+            Err(error) => return Err(network(&error)),
+        };
+        // Perhaps only the token is to blame: one new one, and one more try (facts C.1).
+        if refused.code() >= 500 && self.shared.tokens.refused(&token) != Refusal::TooSoon {
+            let token = self.token().await?;
+            return match self.open_with(&token).await {
+                Err(ConnectionError::Protocol(ClientError::AuthRefused { reply })) => {
+                    Err(authentication(&reply))
+                }
+                Ok(connection) => Ok(connection),
+                Err(error) => Err(network(&error)),
+            };
+        }
+        Err(authentication(&refused))
+    }
+
+    async fn open_with(&self, token: &AccessToken) -> Result<Connection, ConnectionError> {
+        let settings = &self.shared.settings;
+        let mut connection = Connection::open(settings, &self.shared.tls).await?;
+        connection.authenticate(&settings.mailbox, token).await?;
+        tracing::debug!(
+            account = settings.account,
+            host = settings.host,
+            "connected"
+        );
+        Ok(connection)
+    }
+
+    async fn token(&self) -> Result<AccessToken, Trouble> {
+        self.shared
+            .tokens
+            .token()
+            .await
+            .map_err(|unavailable| Trouble {
+                cause: Cause::Token,
+                reason: report(&unavailable),
+            })
+    }
+
+    async fn settle(&self, mut lease: Lease, settlement: Settlement) {
+        let attempt = lease.attempts + 1;
+        let (id, account) = (lease.id, lease.account.clone());
+        let outcome = loop {
+            match lease.settle(&self.shared.queue, settlement.clone()).await {
+                Ok(outcome) => break outcome,
+                Err((_, error @ (StorageError::Latched | StorageError::Closed))) => {
+                    tracing::error!(queue_id = %id, %error, "what became of the message could not be stored; it may be sent twice");
+                    return;
+                }
+                Err((unsettled, error)) => {
+                    // A message that was delivered must not be sent again because the disk is full.
+                    tracing::warn!(queue_id = %id, %error, "what became of the message is not stored yet");
+                    lease = unsettled;
+                    sleep(Duration::from_secs(1)).await;
+                }
+            }
+        };
+        log(&outcome, &settlement, id.as_str(), &account, attempt);
+    }
+}
+
+impl Attempt {
+    /// Notes how each recipient of the part was decided.
+    fn take(
+        &mut self,
+        lease: &Lease,
+        range: Range<usize>,
+        decided: impl Iterator<Item = Option<(Step, Reply)>>,
+    ) {
+        let numbers = lease.numbers.get(range).unwrap_or_default();
+        for (number, decided) in numbers.iter().zip(decided) {
+            let Some((step, reply)) = decided else {
+                continue;
+            };
+            let text = reply.to_string();
+            let disposition = match judge(step, &reply) {
+                Verdict::Recipient(disposition) => disposition,
+                Verdict::Account(cause) => {
+                    self.trouble = Some(Trouble {
+                        cause,
+                        reason: text.clone(),
+                    });
+                    Disposition::Deferred
+                }
+            };
+            self.reply.clone_from(&text);
+            self.recipients.push(RecipientOutcome {
+                number: *number,
+                disposition,
+                reply: text,
+            });
+        }
+    }
+
+    /// Notes what is known of a part whose transaction broke off; the rest is tried again.
+    fn interrupt(&mut self, lease: &Lease, range: Range<usize>, interrupted: Interrupted) {
+        let Interrupted {
+            error,
+            decided,
+            uncertain,
+        } = interrupted;
+        let text = if uncertain {
+            format!("{error}, after the final dot: the message may have been delivered")
+        } else {
+            error.to_string()
+        };
+        let undecided: Vec<bool> = decided.iter().map(Option::is_none).collect();
+        self.take(lease, range.clone(), decided.into_iter());
+        let numbers = lease.numbers.get(range).unwrap_or_default();
+        for (index, number) in numbers.iter().enumerate() {
+            if undecided.get(index).copied().unwrap_or(true) {
+                self.recipients.push(RecipientOutcome {
+                    number: *number,
+                    disposition: Disposition::Deferred,
+                    reply: text.clone(),
+                });
+            }
+        }
+        self.reply = text;
+    }
+}
+
+impl Interrupted {
+    /// The remote had gone before it heard of the message.
+    fn is_stale(&self) -> bool {
+        let gone = match &self.error {
+            ConnectionError::Lost(_) => true,
+            ConnectionError::Protocol(ClientError::Goodbye { step, .. }) => {
+                matches!(step, None | Some(Step::Mail | Step::Rset))
+            }
+            ConnectionError::Protocol(ClientError::Unexpected { step, .. }) => step.is_none(),
+            _ => false,
+        };
+        gone && !self.uncertain && self.decided.iter().all(Option::is_none)
+    }
+}
+
+fn network(error: &ConnectionError) -> Trouble {
+    Trouble {
+        cause: Cause::Network,
+        reason: error.to_string(),
+    }
+}
+
+fn authentication(reply: &Reply) -> Trouble {
+    Trouble {
+        cause: Cause::Authentication,
+        reason: reply.to_string(),
+    }
+}
+
+/// An error with its causes, in one line.
+fn report(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}
+
+/// One event for each kind of outcome; what was not decided is said by the incident.
+fn log(outcome: &Outcome, settlement: &Settlement, id: &str, account: &str, attempt: u32) {
+    for disposition in [
+        Disposition::Delivered,
+        Disposition::Deferred,
+        Disposition::Failed,
+    ] {
+        let concerned = || {
+            settlement
+                .recipients
+                .iter()
+                .filter(|one| one.disposition == disposition)
+        };
+        let Some(first) = concerned().next() else {
+            continue;
+        };
+        let event = Attempted {
+            queue_id: id,
+            account,
+            remote: &settlement.remote,
+            recipients: concerned().count(),
+            attempt,
+            reply: &first.reply,
+        };
+        match disposition {
+            Disposition::Delivered => event.log_delivered(outcome.age),
+            Disposition::Deferred if outcome.expired => event.log_expired(),
+            Disposition::Deferred => event.log_deferred(outcome.retry_in),
+            Disposition::Failed => event.log_failed(),
+        }
+    }
+    if settlement.recipients.is_empty() && outcome.state == MessageState::Deferred {
+        let event = Attempted {
+            queue_id: id,
+            account,
+            remote: &settlement.remote,
+            recipients: 0,
+            attempt,
+            reply: &settlement.reply,
+        };
+        event.log_deferred(outcome.retry_in);
+    }
+}

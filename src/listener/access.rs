@@ -1,0 +1,92 @@
+//! Who may connect, and how often at once.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::listener::Settings;
+
+/// Counts the sessions of one listener.
+#[derive(Debug)]
+pub(super) struct Access {
+    sessions: Mutex<Sessions>,
+}
+
+#[derive(Debug, Default)]
+struct Sessions {
+    total: usize,
+    by_client: HashMap<IpAddr, usize>,
+}
+
+/// Why a connection is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// Not in `allow`.
+    Network,
+    /// `max_connections`.
+    Total,
+    /// `max_connections_per_client`.
+    Client,
+}
+
+/// A place for one session; dropped, the place is free again.
+#[derive(Debug)]
+pub(super) struct Admission {
+    access: Arc<Access>,
+    client: IpAddr,
+}
+
+impl Access {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            sessions: Mutex::default(),
+        })
+    }
+
+    /// `client` is the peer as the socket tells it; an IPv4 address mapped into IPv6 counts as IPv4.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        client: IpAddr,
+        settings: &Settings,
+    ) -> Result<Admission, Denied> {
+        let client = client.to_canonical();
+        if !settings
+            .allow
+            .iter()
+            .any(|network| network.contains(&client))
+        {
+            return Err(Denied::Network);
+        }
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if sessions.total >= settings.limits.connections_max {
+            return Err(Denied::Total);
+        }
+        let own = sessions.by_client.entry(client).or_default();
+        if *own >= settings.limits.connections_per_client_max {
+            return Err(Denied::Client);
+        }
+        *own += 1;
+        sessions.total += 1;
+        Ok(Admission {
+            access: Arc::clone(self),
+            client,
+        })
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let mut sessions = self
+            .access
+            .sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        sessions.total = sessions.total.saturating_sub(1);
+        if let Some(own) = sessions.by_client.get_mut(&self.client) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                sessions.by_client.remove(&self.client);
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The content of one message, from the wire to the queue.
+
+use std::net::IpAddr;
+
+use bytes::BytesMut;
+use jiff::Zoned;
+
+use crate::listener::Settings;
+use crate::mail::{
+    BodyType, Envelope, HeaderPass, Mailbox, Received, Supplements, date_time, subject,
+};
+use crate::queue::{Draft, DraftError, Full, Origin, StorageError, Submission};
+use crate::smtp::{ContentDecoder, ContentProgress, Reply};
+use crate::telemetry;
+
+use super::replies;
+
+/// RFC 5321 section 6.3: more trace lines than this are a loop.
+const RECEIVED_MAX: u32 = 30;
+
+/// What the session knows about the client.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client<'a> {
+    pub(super) address: IpAddr,
+    /// Empty when the client gave none, or none that is a name.
+    pub(super) helo: &'a str,
+    pub(super) protocol: &'a str,
+}
+
+/// Takes content in until its end. Content that is refused is still read to its end, so that the
+/// session stays in step, but no longer kept.
+#[derive(Debug)]
+pub(super) struct Intake {
+    decoder: ContentDecoder,
+    decoded: Vec<u8>,
+    header: HeaderPass,
+    stored: Vec<u8>,
+    envelope: Envelope,
+    draft: Result<Draft, Reply>,
+    content_bytes: u64,
+    /// Some octet is not US-ASCII; devices seldom say so in MAIL.
+    eight_bit: bool,
+    size_max_bytes: u64,
+}
+
+impl Intake {
+    pub(super) fn new(
+        settings: &Settings,
+        client: Client<'_>,
+        envelope: Envelope,
+        draft: Draft,
+    ) -> Self {
+        let date = date_time(&Zoned::now());
+        let id = draft.queue_id();
+        let received = Received {
+            helo: client.helo,
+            client: Some(client.address),
+            hostname: &settings.hostname,
+            protocol: client.protocol,
+            id: id.as_str(),
+            recipient: match envelope.recipients() {
+                [only] => Some(only.forward_path.as_str()),
+                _ => None,
+            },
+        };
+        let stored = received.encode(&date).into_bytes();
+        let sender = envelope.reverse_path().mailbox();
+        Self {
+            decoder: ContentDecoder::new(settings.bare_newline),
+            decoded: Vec::new(),
+            header: HeaderPass::new(Supplements {
+                from: sender.map_or_else(|| settings.mailbox.clone(), ToString::to_string),
+                message_id: format!("<{id}@{}>", settings.hostname),
+                date,
+            }),
+            stored,
+            envelope,
+            draft: Ok(draft),
+            content_bytes: 0,
+            eight_bit: false,
+            size_max_bytes: settings.limits.message_size_max_bytes,
+        }
+    }
+
+    /// Takes what has been read; true when the end of data was in it. What follows stays in `input`.
+    pub(super) async fn receive(&mut self, input: &mut BytesMut) -> bool {
+        let before = input.len();
+        let progress = self.decoder.decode(input, &mut self.decoded);
+        self.content_bytes += (before - input.len()) as u64;
+        let ended = match progress {
+            ContentProgress::NeedMore => false,
+            ContentProgress::End => true,
+            ContentProgress::Refused => {
+                self.draft = Err(replies::BARE_NEWLINE);
+                true
+            }
+        };
+        if self.content_bytes > self.size_max_bytes && self.draft.is_ok() {
+            self.draft = Err(replies::TOO_LARGE);
+        }
+        self.eight_bit |= !self.decoded.is_ascii();
+        if let Ok(draft) = &mut self.draft {
+            self.header.push(&self.decoded, &mut self.stored);
+            if ended {
+                self.header.finish(&mut self.stored);
+            }
+            if let Err(error) = draft.append(&self.stored).await {
+                self.draft = Err(storage_reply(&error));
+            }
+        }
+        self.decoded.clear();
+        self.stored.clear();
+        ended
+    }
+
+    /// The reply to the end of data; 250 only with a receipt in hand.
+    pub(super) async fn commit(mut self, settings: &Settings, client: Client<'_>) -> Reply {
+        let seen = self.header.seen();
+        let draft = match self.draft {
+            Ok(_) if seen.received_count > RECEIVED_MAX => return replies::LOOP,
+            Ok(draft) => draft,
+            Err(reply) => return reply,
+        };
+        if self.eight_bit {
+            self.envelope = self.envelope.with_body_type(BodyType::EightBitMime);
+        }
+        let size_bytes = draft.size_bytes();
+        let message_id = seen.message_id.clone();
+        let submission = Submission {
+            account: settings.account.clone(),
+            origin: Origin {
+                listener: settings.name.clone(),
+                client: client.address.to_string(),
+                helo: client.helo.to_owned(),
+            },
+            subject: seen.subject.as_deref().and_then(subject::decode),
+            message_id: message_id.clone(),
+            envelope: self.envelope.clone(),
+        };
+        match draft.commit(submission).await {
+            Ok(receipt) => {
+                telemetry::Received {
+                    queue_id: receipt.queue_id().as_str(),
+                    listener: &settings.name,
+                    client: &client.address.to_string(),
+                    helo: client.helo,
+                    reverse_path: self
+                        .envelope
+                        .reverse_path()
+                        .mailbox()
+                        .map_or("", Mailbox::as_str),
+                    recipients: self.envelope.recipients().len(),
+                    size_bytes,
+                    message_id: message_id.as_deref().unwrap_or_default(),
+                    account: &settings.account,
+                }
+                .log();
+                replies::queued(&receipt)
+            }
+            Err(error) => storage_reply(&error),
+        }
+    }
+}
+
+/// Full is 452 4.3.1, broken is 451 4.3.0: either way the client keeps the message and tries again.
+pub(super) fn storage_reply(error: &DraftError) -> Reply {
+    match error {
+        DraftError::Full(full @ (Full::Messages | Full::Bytes | Full::Disk)) => {
+            tracing::warn!(reason = %full, "message refused for now");
+            replies::FULL
+        }
+        DraftError::Storage(StorageError::DiskFull) => {
+            tracing::warn!(%error, "message refused for now");
+            replies::FULL
+        }
+        DraftError::Storage(
+            error @ (StorageError::Latched
+            | StorageError::Database(_)
+            | StorageError::Content { .. }
+            | StorageError::Damaged { .. }
+            | StorageError::Closed),
+        ) => {
+            tracing::error!(%error, "message refused for now");
+            replies::STORAGE_FAILED
+        }
+    }
+}

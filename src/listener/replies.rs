@@ -1,0 +1,50 @@
+//! The replies that only the shell can decide on (DESIGN 6); the machine knows the others.
+
+use crate::mail::EnhancedStatus;
+use crate::queue::Receipt;
+use crate::smtp::Reply;
+
+const fn reply(code: u16, status: (u8, u16, u16), text: &'static str) -> Reply {
+    let (class, subject, detail) = status;
+    Reply::new(
+        code,
+        Some(EnhancedStatus::new(class, subject, detail)),
+        text,
+    )
+}
+
+pub(super) const ACCESS_DENIED: Reply = reply(
+    554,
+    (5, 7, 1),
+    "This relay does not serve your network; ask its administrator",
+);
+pub(super) const TOO_MANY_CONNECTIONS: Reply =
+    reply(421, (4, 7, 0), "Too many connections; try again later");
+pub(super) const STOPPING: Reply = reply(421, (4, 3, 2), "The relay is stopping; try again later");
+pub(super) const TIMEOUT: Reply = reply(421, (4, 4, 2), "Timeout; closing the connection");
+pub(super) const FULL: Reply = reply(452, (4, 3, 1), "The queue is full; try again later");
+pub(super) const STORAGE_FAILED: Reply = reply(
+    451,
+    (4, 3, 0),
+    "The message could not be stored; try again later",
+);
+pub(super) const TOO_LARGE: Reply = reply(
+    552,
+    (5, 3, 4),
+    "The message is larger than this relay takes",
+);
+pub(super) const BARE_NEWLINE: Reply = reply(
+    550,
+    (5, 6, 11),
+    "The message has bare CR or LF; lines must end in CRLF",
+);
+pub(super) const LOOP: Reply = reply(
+    554,
+    (5, 4, 6),
+    "Mail loop: the message has passed too many relays",
+);
+
+/// The one 250 that promises something, built from the proof that it is kept.
+pub(super) fn queued(receipt: &Receipt) -> Reply {
+    reply(250, (2, 0, 0), "").with_text(format!("Ok: queued as {}", receipt.queue_id()))
+}

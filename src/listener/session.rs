@@ -1,0 +1,257 @@
+//! One client's dialogue: the shell round `smtp::server`.
+
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout_at};
+
+use crate::listener::Settings;
+use crate::listener::intake::{Client, Intake, storage_reply};
+use crate::queue::{Draft, Queue};
+use crate::smtp::{Action, COMMAND_LINE_MAX_OCTETS, Line, LineFramer, Reply, Session as Machine};
+
+use super::replies;
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// QUIT, too many errors, or a client that is no mail client.
+    Closed,
+    /// The client went away without a word.
+    ClientGone,
+    /// The client took too long.
+    Timeout,
+    /// The relay is stopping.
+    Stopping,
+}
+
+/// Read from the socket at once.
+const INPUT_BYTES: usize = 4 * 1024;
+const CONTENT_INPUT_BYTES: usize = 32 * 1024;
+
+pub(super) struct Session<'a, S> {
+    stream: S,
+    peer: IpAddr,
+    settings: &'a Settings,
+    queue: &'a Queue,
+    machine: Machine,
+    framer: LineFramer,
+    input: BytesMut,
+    output: BytesMut,
+    /// Room for the transaction in progress.
+    draft: Option<Draft>,
+    deadline: Instant,
+}
+
+/// What reading led to.
+enum Read {
+    Octets,
+    End(Ended),
+}
+
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
+    pub(super) fn new(
+        stream: S,
+        peer: IpAddr,
+        settings: &'a Settings,
+        machine: Machine,
+        queue: &'a Queue,
+    ) -> Self {
+        Self {
+            stream,
+            peer: peer.to_canonical(),
+            queue,
+            machine,
+            framer: LineFramer::new(COMMAND_LINE_MAX_OCTETS),
+            input: BytesMut::with_capacity(INPUT_BYTES),
+            output: BytesMut::with_capacity(512),
+            draft: None,
+            deadline: Instant::now() + settings.timeouts.session,
+            settings,
+        }
+    }
+
+    /// The whole dialogue. `stopping` resolves when no new transaction may begin.
+    pub(super) async fn run(
+        mut self,
+        mut stopping: Pin<&mut (impl Future<Output = ()> + Send)>,
+    ) -> io::Result<Ended> {
+        self.reply(&self.machine.greeting());
+        loop {
+            let action = match self.framer.next(&mut self.input) {
+                Some(Line::Complete(line)) => self.machine.receive(&line),
+                Some(Line::TooLong) => self.machine.line_too_long(),
+                None => match self.read_command(stopping.as_mut()).await? {
+                    Read::Octets => continue,
+                    Read::End(ended) => return self.end(ended).await,
+                },
+            };
+            let action = self.judge(action);
+            if let Some(ended) = self.perform(action).await? {
+                return self.end(ended).await;
+            }
+            if !self.machine.in_transaction() {
+                self.draft = None;
+            }
+        }
+    }
+
+    /// Answers what the machine leaves to the shell: is there room, may this recipient be written to?
+    fn judge(&mut self, action: Action) -> Action {
+        match action {
+            Action::CheckSender { size_bytes, .. } => {
+                let room = match self.queue.draft(size_bytes) {
+                    Ok(draft) => {
+                        self.draft = Some(draft);
+                        Ok(())
+                    }
+                    Err(error) => Err(storage_reply(&error)),
+                };
+                self.machine.sender_checked(room)
+            }
+            Action::CheckRecipient { .. } => self.machine.recipient_checked(Ok(())),
+            decided => decided,
+        }
+    }
+
+    async fn perform(&mut self, action: Action) -> io::Result<Option<Ended>> {
+        match action {
+            Action::Reply(reply) => self.reply(&reply),
+            Action::CheckSender { .. } | Action::CheckRecipient { .. } => {
+                // `judge` has answered these.
+                self.reply(&replies::STORAGE_FAILED);
+            }
+            Action::ReceiveContent { reply, envelope } => {
+                let Some(draft) = self.draft.take() else {
+                    // MAIL made one, and only the end of the transaction takes it away.
+                    self.reply(&replies::STORAGE_FAILED);
+                    return Ok(Some(Ended::Closed));
+                };
+                self.reply(&reply);
+                return self.receive_content(envelope, draft).await;
+            }
+            Action::Close(reply) => {
+                self.reply(&reply);
+                return Ok(Some(Ended::Closed));
+            }
+            Action::CutOff => {
+                tracing::warn!(client = %self.peer, "cut off: the client does not speak SMTP");
+                self.output.clear();
+                return Ok(Some(Ended::Closed));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn receive_content(
+        &mut self,
+        envelope: crate::mail::Envelope,
+        draft: Draft,
+    ) -> io::Result<Option<Ended>> {
+        let mut intake = Intake::new(
+            self.settings,
+            client(&self.machine, self.peer),
+            envelope,
+            draft,
+        );
+        while !intake.receive(&mut self.input).await {
+            self.flush().await?;
+            match self
+                .read(CONTENT_INPUT_BYTES, self.settings.timeouts.data)
+                .await?
+            {
+                Read::Octets => {}
+                Read::End(ended) => return Ok(Some(ended)),
+            }
+        }
+        let reply = intake
+            .commit(self.settings, client(&self.machine, self.peer))
+            .await;
+        match self.machine.content_received(reply) {
+            Action::Close(reply) => {
+                self.reply(&reply);
+                Ok(Some(Ended::Closed))
+            }
+            Action::Reply(reply) => {
+                self.reply(&reply);
+                Ok(None)
+            }
+            Action::CheckSender { .. }
+            | Action::CheckRecipient { .. }
+            | Action::ReceiveContent { .. }
+            | Action::CutOff => Ok(Some(Ended::Closed)),
+        }
+    }
+
+    /// Replies are gathered and go out together when there is nothing left to answer (RFC 2920).
+    fn reply(&mut self, reply: &Reply) {
+        reply.encode(&mut self.output);
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        if !self.output.is_empty() {
+            // A client that never reads its replies is a client that takes too long.
+            let until = self
+                .deadline
+                .min(Instant::now() + self.settings.timeouts.command);
+            let written = timeout_at(until, async {
+                self.stream.write_all(&self.output).await?;
+                self.stream.flush().await
+            })
+            .await;
+            self.output.clear();
+            written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        }
+        Ok(())
+    }
+
+    async fn read_command(
+        &mut self,
+        stopping: Pin<&mut (impl Future<Output = ()> + Send)>,
+    ) -> io::Result<Read> {
+        self.flush().await?;
+        if self.machine.in_transaction() {
+            return self.read(INPUT_BYTES, self.settings.timeouts.command).await;
+        }
+        tokio::select! {
+            biased;
+            read = self.read(INPUT_BYTES, self.settings.timeouts.command) => read,
+            () = stopping => Ok(Read::End(Ended::Stopping)),
+        }
+    }
+
+    async fn read(&mut self, octets: usize, patience: std::time::Duration) -> io::Result<Read> {
+        let until = self.deadline.min(Instant::now() + patience);
+        self.input.reserve(octets);
+        match timeout_at(until, self.stream.read_buf(&mut self.input)).await {
+            Ok(Ok(0)) => Ok(Read::End(Ended::ClientGone)),
+            Ok(Ok(_)) => Ok(Read::Octets),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Ok(Read::End(Ended::Timeout)),
+        }
+    }
+
+    async fn end(mut self, ended: Ended) -> io::Result<Ended> {
+        match ended {
+            Ended::Timeout => self.reply(&replies::TIMEOUT),
+            Ended::Stopping => self.reply(&replies::STOPPING),
+            Ended::Closed | Ended::ClientGone => {}
+        }
+        self.flush().await?;
+        // The client has its last reply even if it has already gone.
+        let _ = self.stream.shutdown().await;
+        Ok(ended)
+    }
+}
+
+fn client(machine: &Machine, address: IpAddr) -> Client<'_> {
+    Client {
+        address,
+        helo: machine.helo_name().unwrap_or_default(),
+        protocol: if machine.is_esmtp() { "ESMTP" } else { "SMTP" },
+    }
+}

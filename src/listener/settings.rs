@@ -1,0 +1,70 @@
+//! What one listener needs to know.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::smtp::{BareNewline, ServerSettings};
+
+/// Settings of one listener.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The NAME of `[listener.NAME]`.
+    pub name: String,
+    /// Where it listens; port 0 takes any free one.
+    pub address: SocketAddr,
+    /// Networks that may connect.
+    pub allow: Vec<IpNet>,
+    /// What the relay calls itself.
+    pub hostname: String,
+    /// The account that sends what comes in here.
+    pub account: String,
+    /// For a From that is missing in a message with a null reverse-path: the account's mailbox.
+    pub mailbox: String,
+    /// What happens to bare CR and LF in content.
+    pub bare_newline: BareNewline,
+    /// Bounds of one session and of all.
+    pub limits: Limits,
+    /// How long a client may take.
+    pub timeouts: Timeouts,
+}
+
+/// Bounds of one session and of all.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Sessions at once.
+    pub connections_max: usize,
+    /// Of them, from one address.
+    pub connections_per_client_max: usize,
+    /// Of content, as the client sends it.
+    pub message_size_max_bytes: u64,
+    /// In one message.
+    pub recipients_max: usize,
+    /// Then 421 and the end.
+    pub errors_max: u32,
+}
+
+/// How long a client may take (RFC 5321 section 4.5.3.2).
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// For the next command.
+    pub command: Duration,
+    /// For the next block of content.
+    pub data: Duration,
+    /// For everything.
+    pub session: Duration,
+}
+
+impl Settings {
+    /// What the protocol machine needs of it.
+    pub(super) fn machine(&self) -> Arc<ServerSettings> {
+        Arc::new(ServerSettings {
+            hostname: self.hostname.clone(),
+            message_size_max_bytes: self.limits.message_size_max_bytes,
+            recipients_max: self.limits.recipients_max,
+            errors_max: self.limits.errors_max,
+        })
+    }
+}

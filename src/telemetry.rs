@@ -1,0 +1,189 @@
+//! What operators read: the log, and the one vocabulary of a message's life.
+//!
+//! Every life event is written by one function here, so that a queue id alone retrieves the whole
+//! story and scripts can rely on the words: `received`, `attempt`, `delivered`, `deferred`,
+//! `failed`, `expired`, `incident`.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
+
+/// How the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Sends the log to standard error. A second call changes nothing.
+pub fn init(level: Level, format: Format) {
+    // Chatter of the libraries is of use only to those who ask for it.
+    let others = if level >= Level::DEBUG {
+        level
+    } else {
+        Level::WARN
+    };
+    let targets = Targets::new()
+        .with_default(others)
+        .with_target("exorelay", level);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
+    let registry = tracing_subscriber::registry();
+    let _ = match format {
+        Format::Text => registry.with(layer.with_filter(targets)).try_init(),
+        Format::Json => registry.with(layer.json().with_filter(targets)).try_init(),
+    };
+}
+
+/// A message was accepted and is on stable storage.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// The queue id.
+    pub queue_id: &'a str,
+    /// The listener's name.
+    pub listener: &'a str,
+    /// The client's address.
+    pub client: &'a str,
+    /// What the client called itself.
+    pub helo: &'a str,
+    /// Empty for the null path.
+    pub reverse_path: &'a str,
+    /// How many.
+    pub recipients: usize,
+    /// Of the content.
+    pub size_bytes: u64,
+    /// As the client or the relay wrote it.
+    pub message_id: &'a str,
+    /// The account that will send it.
+    pub account: &'a str,
+}
+
+impl Received<'_> {
+    /// Writes the event.
+    pub fn log(&self) {
+        tracing::info!(
+            queue_id = self.queue_id,
+            listener = self.listener,
+            client = self.client,
+            helo = self.helo,
+            reverse_path = self.reverse_path,
+            recipients = self.recipients,
+            size_bytes = self.size_bytes,
+            message_id = self.message_id,
+            account = self.account,
+            "received"
+        );
+    }
+}
+
+/// What an attempt led to, for the recipients it concerned.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempted<'a> {
+    /// The queue id.
+    pub queue_id: &'a str,
+    /// The account it was sent with.
+    pub account: &'a str,
+    /// The host.
+    pub remote: &'a str,
+    /// How many recipients this event is about.
+    pub recipients: usize,
+    /// 1 is the first.
+    pub attempt: u32,
+    /// The remote's reply, or the failure.
+    pub reply: &'a str,
+}
+
+impl Attempted<'_> {
+    /// The remote has taken the message over.
+    pub fn log_delivered(&self, age: Duration) {
+        tracing::info!(
+            queue_id = self.queue_id,
+            account = self.account,
+            remote = self.remote,
+            recipients = self.recipients,
+            attempt = self.attempt,
+            age_ms = age.as_millis() as u64,
+            reply = self.reply,
+            "delivered"
+        );
+    }
+
+    /// It will be tried again.
+    pub fn log_deferred(&self, retry_in: Option<Duration>) {
+        tracing::warn!(
+            queue_id = self.queue_id,
+            account = self.account,
+            remote = self.remote,
+            recipients = self.recipients,
+            attempt = self.attempt,
+            retry_in_s = retry_in.unwrap_or_default().as_secs(),
+            reply = self.reply,
+            "deferred"
+        );
+    }
+
+    /// Refused for good; the content is kept for an operator.
+    pub fn log_failed(&self) {
+        tracing::error!(
+            queue_id = self.queue_id,
+            account = self.account,
+            remote = self.remote,
+            recipients = self.recipients,
+            attempt = self.attempt,
+            reply = self.reply,
+            "failed"
+        );
+    }
+
+    /// Too old to be tried again; the content is kept for an operator.
+    pub fn log_expired(&self) {
+        tracing::error!(
+            queue_id = self.queue_id,
+            account = self.account,
+            remote = self.remote,
+            recipients = self.recipients,
+            attempt = self.attempt,
+            reply = self.reply,
+            "expired"
+        );
+    }
+}
+
+/// An account cannot send, or can again.
+#[derive(Clone, Copy, Debug)]
+pub struct Incident<'a> {
+    /// The account.
+    pub account: &'a str,
+    /// What happened, and the remedy if one is known.
+    pub reason: &'a str,
+}
+
+impl Incident<'_> {
+    /// Mail waits; none of it is lost.
+    pub fn log_opened(&self, retry_in: Duration) {
+        tracing::error!(
+            account = self.account,
+            retry_in_s = retry_in.as_secs(),
+            reason = self.reason,
+            "incident opened: mail is kept until the account can send again"
+        );
+    }
+
+    /// Mail flows again.
+    pub fn log_recovered(&self, lasted: Duration) {
+        tracing::info!(
+            account = self.account,
+            lasted_s = lasted.as_secs(),
+            reason = self.reason,
+            "incident recovered"
+        );
+    }
+}
