@@ -1,0 +1,98 @@
+//! A client that says exactly what it is told to.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use super::within;
+
+pub struct Client {
+    stream: BufReader<TcpStream>,
+    pub greeting: String,
+}
+
+impl Client {
+    pub async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let mut client = Self {
+            stream: BufReader::new(stream),
+            greeting: String::new(),
+        };
+        client.greeting = client.reply().await;
+        client
+    }
+
+    /// Octets as they are.
+    pub async fn write(&mut self, octets: &[u8]) {
+        self.stream.get_mut().write_all(octets).await.unwrap();
+    }
+
+    /// One reply, its lines joined by LF; empty when the connection has ended.
+    pub async fn reply(&mut self) -> String {
+        let mut reply = String::new();
+        loop {
+            let mut line = String::new();
+            let read = within("a reply", self.stream.read_line(&mut line))
+                .await
+                .unwrap_or(0);
+            let line = line.trim_end();
+            reply.push_str(line);
+            if read == 0 || line.as_bytes().get(3) != Some(&b'-') {
+                return reply;
+            }
+            reply.push('\n');
+        }
+    }
+
+    /// A command and its reply.
+    pub async fn command(&mut self, line: &str) -> String {
+        self.write(format!("{line}\r\n").as_bytes()).await;
+        self.reply().await
+    }
+
+    /// As [`Client::command`], and the reply must begin with `code`.
+    pub async fn expect(&mut self, line: &str, code: &str) -> String {
+        let reply = self.command(line).await;
+        assert!(reply.starts_with(code), "{line}: {reply}");
+        reply
+    }
+
+    /// MAIL, RCPT and DATA, then `wire` as it is, which must hold the end of data; the last reply.
+    pub async fn send_raw(&mut self, from: &str, to: &[&str], wire: &[u8]) -> String {
+        self.expect(&format!("MAIL FROM:<{from}>"), "250").await;
+        for to in to {
+            self.expect(&format!("RCPT TO:<{to}>"), "250").await;
+        }
+        self.expect("DATA", "354").await;
+        self.write(wire).await;
+        self.reply().await
+    }
+
+    /// A message whose lines end in CRLF, dot-stuffed here; returns the queue id.
+    pub async fn send(&mut self, from: &str, to: &[&str], content: &str) -> String {
+        let mut wire = String::new();
+        for line in content.split_inclusive("\r\n") {
+            if line.starts_with('.') {
+                wire.push('.');
+            }
+            wire.push_str(line);
+        }
+        wire.push_str(".\r\n");
+        let reply = self.send_raw(from, to, wire.as_bytes()).await;
+        let id = reply.strip_prefix("250 2.0.0 Ok: queued as ");
+        id.unwrap_or_else(|| panic!("not accepted: {reply}"))
+            .to_owned()
+    }
+
+    /// Everything until the connection ends.
+    pub async fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        let _ = within(
+            "the end of the connection",
+            self.stream.read_to_end(&mut rest),
+        )
+        .await;
+        String::from_utf8_lossy(&rest).into_owned()
+    }
+}

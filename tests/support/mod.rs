@@ -1,0 +1,161 @@
+//! A relay between a client and the sandbox, in one process.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_debug_implementations,
+    reason = "every test program uses a part of it"
+)]
+
+pub mod client;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use exorelay::config;
+use exorelay::relay::{Relay, View};
+use exorelay::sandbox::{Limits, Sandbox, Settings};
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use client::Client;
+
+/// Long enough for a busy machine; only a test that fails waits so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for something that must happen.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited in vain for {what}"),
+    }
+}
+
+/// Asks again and again until the answer is yes.
+pub async fn until(what: &str, mut asked: impl FnMut() -> bool) {
+    within(what, async {
+        while !asked() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+/// A sandbox without limits of pace, in `folder`.
+pub async fn sandbox(folder: &Path) -> Sandbox {
+    exorelay::tls::install_provider();
+    let mut settings = Settings::new(folder.join("sandbox"));
+    settings.limits = Limits::unpaced();
+    Sandbox::start(settings).await.unwrap()
+}
+
+/// Settings for a relay in `folder` that sends to `sandbox`. `more` are further lines, which may
+/// begin sections of their own.
+pub fn settings_text(folder: &Path, sandbox: &Sandbox, more: &str) -> String {
+    format!(
+        r#"
+hostname = "relay.test"
+[listener.local]
+address = "127.0.0.1:0"
+[queue]
+directory = "{queue}"
+min_free_disk = "1MiB"
+retry_initial = "1s"
+[account.default]
+mailbox = "relay@contoso.com"
+tenant_id = "{tenant}"
+client_id = "{client_id}"
+client_secret = "{secret}"
+[account.default.oauth]
+token_url = "{token_url}"
+[account.default.smtp]
+host = "localhost"
+port = {port}
+ca_file = "{ca_file}"
+messages_per_minute = 0
+{more}
+"#,
+        queue = folder.join("queue").display(),
+        tenant = sandbox.tenant_id(),
+        client_id = sandbox.client_id(),
+        secret = sandbox.client_secret().reveal(),
+        token_url = sandbox.token_url(),
+        port = sandbox.smtp_address().port(),
+        ca_file = sandbox.ca_file().display(),
+    )
+}
+
+/// A running relay.
+pub struct Running {
+    pub view: Arc<View>,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), exorelay::relay::RunError>>,
+}
+
+impl Running {
+    pub async fn start(text: &str) -> Self {
+        let path = Path::new("test.toml");
+        let loaded = config::load_text(path, text, std::iter::empty(), &[]).unwrap();
+        let relay = Relay::open(&loaded.settings).await.unwrap();
+        let view = relay.view();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(relay.run(stop.clone()));
+        Self { view, stop, task }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.view.listeners[0].1
+    }
+
+    pub async fn client(&self) -> Client {
+        Client::connect(self.address()).await
+    }
+
+    /// Drains and waits for the end.
+    pub async fn stop(self) {
+        drop(self.view);
+        self.stop.cancel();
+        within("the drain", self.task).await.unwrap().unwrap();
+    }
+}
+
+/// A relay, its sandbox and the folder of both.
+pub struct Bench {
+    pub relay: Running,
+    pub sandbox: Sandbox,
+    pub folder: TempDir,
+}
+
+impl Bench {
+    pub async fn start(more: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let sandbox = sandbox(folder.path()).await;
+        let relay = Running::start(&settings_text(folder.path(), &sandbox, more)).await;
+        Self {
+            relay,
+            sandbox,
+            folder,
+        }
+    }
+
+    /// The content of each message the sandbox got, once there are `count`.
+    pub async fn delivered(&self, count: u64) -> Vec<Vec<u8>> {
+        let control = self.sandbox.control();
+        let messages = within("delivery", control.wait_for_messages(count)).await;
+        let mut contents = Vec::new();
+        for message in messages {
+            contents.push(message.content().await.unwrap());
+        }
+        contents
+    }
+
+    /// Nothing strict Exchange would have objected to.
+    pub fn assert_clean(&self) {
+        let violations = self.sandbox.control().violations();
+        assert!(violations.is_empty(), "{violations:?}");
+    }
+}
