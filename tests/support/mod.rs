@@ -8,6 +8,7 @@
 )]
 
 pub mod client;
+pub mod daemon;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -1,0 +1,156 @@
+//! The daemon is killed; what it acknowledged is delivered all the same.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use exorelay::sandbox::Sandbox;
+use support::daemon::{Daemon, exorelay, finish};
+use support::{settings_text, within};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+/// Clients that send at once.
+const CLIENTS: usize = 20;
+
+/// More by `EXORELAY_TEST_ROUNDS`, for a long trial.
+fn rounds() -> usize {
+    let rounds = std::env::var("EXORELAY_TEST_ROUNDS").ok();
+    rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(5)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acknowledged_messages_survive_kill_9_under_load() {
+    let folder = TempDir::new().unwrap();
+    let sandbox = support::sandbox(folder.path()).await;
+    let config = folder.path().join("exorelay.toml");
+    std::fs::write(&config, settings_text(folder.path(), &sandbox, "")).unwrap();
+
+    let mut acknowledged = BTreeSet::new();
+    for round in 0..rounds() {
+        let daemon = Daemon::start(&config);
+        let address = daemon.address;
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| tokio::spawn(send_until_dead(address, format!("{round}-{client}"))))
+            .collect();
+        // A different moment in each round, counted in what the sandbox has got.
+        let before = sandbox.control().stats().messages;
+        let moment = before + fastrand::u64(0..200);
+        within("the moment to kill", sandbox.control().wait_for_messages(moment.max(1))).await;
+        daemon.kill();
+        for client in clients {
+            acknowledged.extend(within("a client", client).await.unwrap());
+        }
+    }
+    assert!(!acknowledged.is_empty());
+    let daemon = Daemon::start(&config);
+    let arrived = wait_for_all(&sandbox, &acknowledged).await;
+    // A copy more than one is possible only for what was under way at a kill.
+    let copies: usize = arrived.values().map(|count| count - 1).sum();
+    assert!(copies <= rounds() * 3 * 32, "{copies} copies in {} rounds", rounds());
+    assert!(daemon.terminate().success());
+    let violations = sandbox.control().violations();
+    assert!(violations.is_empty(), "{violations:?}");
+    let (_, total, _) = (0, arrived.len(), 0);
+    eprintln!("{} acknowledged, {total} arrived, {copies} twice", acknowledged.len());
+}
+
+/// Counts the copies of each message that arrived, once nothing acknowledged is missing.
+async fn wait_for_all(
+    sandbox: &Sandbox,
+    acknowledged: &BTreeSet<String>,
+) -> BTreeMap<String, usize> {
+    within("every acknowledged message", async {
+        loop {
+            let mut arrived = BTreeMap::new();
+            for message in sandbox.control().messages() {
+                if let Some(id) = &message.message_id {
+                    *arrived.entry(id.clone()).or_default() += 1;
+                }
+            }
+            if acknowledged.iter().all(|id| arrived.contains_key(id)) {
+                return arrived;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+}
+
+/// Sends message after message until the connection breaks; what was answered with 250.
+async fn send_until_dead(address: SocketAddr, name: String) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    let _: io::Result<()> = async {
+        let mut stream = BufReader::new(TcpStream::connect(address).await?);
+        reply(&mut stream).await?;
+        say(&mut stream, "HELO device\r\n").await?;
+        for number in 0.. {
+            let id = format!("<{name}-{number}@device>");
+            // Every tenth is too large for the database and takes the way through a file.
+            let size = if number % 10 == 9 { 100_000 } else { 1_000 };
+            let body = "x".repeat(size);
+            say(&mut stream, "MAIL FROM:<a@contoso.com>\r\n").await?;
+            say(&mut stream, "RCPT TO:<b@contoso.com>\r\n").await?;
+            say(&mut stream, "DATA\r\n").await?;
+            let head = format!("From: a@contoso.com\r\nMessage-ID: {id}\r\n\r\n");
+            let lines = body.as_bytes().chunks(900);
+            let text: String = lines
+                .map(|line| format!("{}\r\n", String::from_utf8_lossy(line)))
+                .collect();
+            say(&mut stream, &format!("{head}{text}.\r\n")).await?;
+            acknowledged.push(id);
+        }
+        Ok(())
+    }
+    .await;
+    acknowledged
+}
+
+async fn say(stream: &mut BufReader<TcpStream>, octets: &str) -> io::Result<()> {
+    stream.get_mut().write_all(octets.as_bytes()).await?;
+    reply(stream).await
+}
+
+/// Only a whole reply of success counts.
+async fn reply(stream: &mut BufReader<TcpStream>) -> io::Result<()> {
+    let mut line = String::new();
+    stream.read_line(&mut line).await?;
+    if line.ends_with('\n') && (line.starts_with('2') || line.starts_with('3')) {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::ConnectionAborted.into())
+    }
+}
+
+#[tokio::test]
+async fn a_second_daemon_on_the_same_folder_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let sandbox = support::sandbox(folder.path()).await;
+    let config = folder.path().join("exorelay.toml");
+    std::fs::write(&config, settings_text(folder.path(), &sandbox, "")).unwrap();
+    let daemon = Daemon::start(&config);
+    let (code, _, stderr) = finish(exorelay(&config).arg("run"));
+    assert_eq!(code, Some(75), "{stderr}");
+    assert!(stderr.contains(&format!("in use by process {}", daemon.id())), "{stderr}");
+    assert!(daemon.terminate().success());
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let folder = TempDir::new().unwrap();
+    let sandbox = support::sandbox(folder.path()).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let config = folder.path().join("exorelay.toml");
+    let text = settings_text(folder.path(), &sandbox, "")
+        .replace("127.0.0.1:0", &address.to_string());
+    std::fs::write(&config, text).unwrap();
+    let (code, _, stderr) = finish(exorelay(&config).arg("run"));
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains(&format!("cannot listen on {address}")), "{stderr}");
+    assert!(stderr.contains("another program uses this port"), "{stderr}");
+}

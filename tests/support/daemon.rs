@@ -1,0 +1,124 @@
+//! The real daemon, as a process that can be killed.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use super::Client;
+
+pub struct Daemon {
+    child: Child,
+    pub address: SocketAddr,
+    log: Receiver<String>,
+    config: PathBuf,
+}
+
+/// The binary without this process's own settings.
+pub fn exorelay(config: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_exorelay"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("EXORELAY_") {
+            command.env_remove(name);
+        }
+    }
+    command.arg("--config").arg(config);
+    command
+}
+
+impl Daemon {
+    /// Starts it and waits until it is ready.
+    pub fn start(config: &Path) -> Self {
+        let mut child = exorelay(config)
+            .arg("run")
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (lines, log) = channel();
+        // Read to the end, or the daemon would wait for room in the pipe.
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if lines.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut daemon = Self {
+            child,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            log,
+            config: config.to_owned(),
+        };
+        let listening = daemon.wait_for("listening");
+        let address = listening.split("address=").nth(1).unwrap();
+        daemon.address = address.split_whitespace().next().unwrap().parse().unwrap();
+        daemon.wait_for("ready");
+        daemon
+    }
+
+    /// The next line of the log that holds `text`.
+    pub fn wait_for(&mut self, text: &str) -> String {
+        let mut seen = String::new();
+        loop {
+            match self.log.recv_timeout(Duration::from_secs(60)) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(line) => {
+                    seen.push_str(&line);
+                    seen.push('\n');
+                }
+                Err(_) => panic!("no \"{text}\" in the log of {}:\n{seen}", self.config.display()),
+            }
+        }
+    }
+
+    pub async fn client(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL: no destructor runs, nothing is flushed.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, then waits for the end.
+    pub fn terminate(mut self) -> ExitStatus {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a command to its end: exit code, standard output, standard error.
+pub fn finish(command: &mut Command) -> (Option<i32>, String, String) {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = stderr.read_to_string(&mut text);
+        text
+    });
+    let mut stdout = String::new();
+    let _ = child.stdout.take().unwrap().read_to_string(&mut stdout);
+    (child.wait().unwrap().code(), stdout, reader.join().unwrap())
+}
