@@ -1,5 +1,7 @@
 //! exorelay: a local SMTP relay that queues durably and forwards to Exchange Online.
 
+pub mod admin;
+pub mod cli;
 pub mod config;
 pub mod delivery;
 pub mod listener;

@@ -1,0 +1,34 @@
+//! The admin interface of a running daemon: HTTP over a Unix socket.
+//!
+//! It promises to answer without disturbing mail: listings are read from connections of their own, a
+//! row at a time, by a bounded number of callers. It refuses to know the parts of the daemon; what
+//! they are doing comes from a [`StatusSource`].
+//!
+//! ```text
+//! GET /v1/status          Status
+//! GET /v1/queue           one queue::MessageRecord a line, ?state= and ?account= narrow it
+//! GET /v1/queue/{id}      queue::MessageDetail, or 404
+//! ```
+//!
+//! Everything else, and every failure, is `{"error": "..."}` with the status that fits. The routes
+//! know nothing of the socket, so that they can be bound to another address too.
+
+mod cause;
+mod client;
+mod listing;
+mod peer;
+mod protocol;
+mod routes;
+mod server;
+mod snapshot;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use cause::one_line;
+pub use client::{Client, ClientError};
+pub use protocol::{
+    AccountState, AccountStatus, ListenerStatus, QueueStatus, Status, StatusFuture, StatusSource,
+    TokenReport, TokenState,
+};
+pub use server::{BindError, Server};

@@ -1,0 +1,198 @@
+//! What the daemon says of itself.
+//!
+//! The types are both ends of the wire, and what `--json` shows: keys may be added, never renamed.
+//! All times are RFC 3339 in UTC.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Knows what the parts of the daemon are doing.
+pub trait StatusSource: Send + Sync + 'static {
+    /// The state of everything, now. Answers soon: nothing of it may wait for a network.
+    fn status(&self) -> StatusFuture<'_>;
+}
+
+/// The answer of a [`StatusSource`].
+pub type StatusFuture<'a> = Pin<Box<dyn Future<Output = Status> + Send + 'a>>;
+
+/// The daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Of the program.
+    pub version: String,
+    /// As in greetings.
+    pub hostname: String,
+    /// The process.
+    pub pid: u32,
+    /// When it was ready.
+    pub started_at: Timestamp,
+    /// Where clients connect.
+    pub listeners: Vec<ListenerStatus>,
+    /// What waits.
+    pub queue: QueueStatus,
+    /// In the order of their names.
+    pub accounts: Vec<AccountStatus>,
+}
+
+/// One listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerStatus {
+    /// The name in `[listener.NAME]`.
+    pub name: String,
+    /// What it is bound to, with the port the system chose.
+    pub address: String,
+}
+
+/// The queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueStatus {
+    /// Messages that count against the bound: those waiting and those being taken in.
+    pub messages: u64,
+    /// Their content.
+    pub bytes: u64,
+    /// `queue.max_messages`.
+    pub limit_messages: u64,
+    /// `queue.max_bytes`.
+    pub limit_bytes: u64,
+    /// By account and state, what waits and what failed; delivered messages are history.
+    pub counts: BTreeMap<String, BTreeMap<String, u64>>,
+    /// When the oldest waiting message was accepted.
+    pub oldest_received_at: Option<Timestamp>,
+    /// Why nothing more is accepted at the moment, if so.
+    pub full: Option<String>,
+    /// A storage failure has stopped the queue until a restart.
+    pub latched: bool,
+    /// Why `counts` are missing, if they are.
+    pub error: Option<String>,
+}
+
+/// One account and its way to the provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountStatus {
+    /// The name in `[account.NAME]`.
+    pub name: String,
+    /// The XOAUTH2 user.
+    pub mailbox: String,
+    /// The submission service.
+    pub host: String,
+    /// Whether it sends.
+    pub state: AccountState,
+    /// Why it is in this state, with the remedy where there is one; none while all is well.
+    pub reason: Option<String>,
+    /// Since when it is in this state.
+    pub since: Timestamp,
+    /// When a paused account is tried again.
+    pub next_probe_at: Option<Timestamp>,
+    /// Open now.
+    pub connections: u32,
+    /// In the last 60 s.
+    pub sent_last_minute: u32,
+    /// Of the settings; 0: no pacing.
+    pub messages_per_minute: u32,
+    /// Its access token.
+    pub token: TokenReport,
+    /// The last failure of any attempt, even if mail flows again.
+    pub last_error: Option<String>,
+}
+
+/// Whether an account sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccountState {
+    /// Not yet: it waits for its first token.
+    Starting,
+    /// It does, whenever there is mail.
+    Ready,
+    /// Not now; its messages are kept and do not age.
+    Paused,
+    /// Paused, and just trying whether it works again.
+    Probing,
+    /// Not any more: the daemon stops.
+    Stopped,
+    /// A word of a later version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// An account's access token; never the token itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenReport {
+    /// What the last request for one came to.
+    pub state: TokenState,
+    /// Until when the present one serves; none without one.
+    pub expires_at: Option<Timestamp>,
+    /// When a valid one is renewed.
+    pub renew_at: Option<Timestamp>,
+    /// Why there is no new one, with the remedy where there is one.
+    pub error: Option<String>,
+    /// When it is asked for again after a failure.
+    pub next_try_at: Option<Timestamp>,
+}
+
+/// What the last request for a token came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenState {
+    /// None has ended yet.
+    Starting,
+    /// A token.
+    Valid,
+    /// A failure; an earlier token may still serve.
+    Failing,
+    /// Nobody asks any more.
+    Stopped,
+    /// A word of a later version.
+    #[serde(other)]
+    Unknown,
+}
+
+impl fmt::Display for AccountState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Paused => "paused",
+            Self::Probing => "probing",
+            Self::Stopped => "stopped",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// Every answer that is not the one asked for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ErrorBody {
+    pub(super) error: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_later_version_are_understood_as_unknown() {
+        let state: AccountState = serde_json::from_str("\"hibernating\"").unwrap();
+        assert_eq!(state, AccountState::Unknown);
+        let state: TokenState = serde_json::from_str("\"borrowed\"").unwrap();
+        assert_eq!(state, TokenState::Unknown);
+    }
+
+    #[test]
+    fn states_are_shown_as_they_are_sent() {
+        for state in [
+            AccountState::Starting,
+            AccountState::Ready,
+            AccountState::Paused,
+            AccountState::Probing,
+            AccountState::Stopped,
+        ] {
+            let sent = serde_json::to_value(state).unwrap();
+            assert_eq!(sent, state.to_string());
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The questions, whoever asks them over whatever connection.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{ConnectInfo, Path, Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::listing::{self, ListError};
+use super::one_line;
+use super::peer::Peer;
+use super::protocol::{ErrorBody, Status, StatusSource};
+use crate::queue::{Filter, MessageDetail, MessageState, QueueId, Reader, StorageError};
+
+/// Each holds a thread and a database connection until its reader is done.
+const LISTINGS_MAX: usize = 4;
+
+/// What the answers are made from.
+#[derive(Clone)]
+pub(super) struct Answers {
+    queue: Reader,
+    status: Arc<dyn StatusSource>,
+    listings: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answers").finish_non_exhaustive()
+    }
+}
+
+impl Answers {
+    pub(super) fn new(
+        queue: Reader,
+        status: Arc<dyn StatusSource>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            queue,
+            status,
+            listings: Arc::new(Semaphore::new(LISTINGS_MAX)),
+            stop,
+        }
+    }
+}
+
+/// Read only: what changes something will be added where callers are known, on the socket.
+pub(super) fn router(answers: Answers) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/queue", get(list))
+        .route("/v1/queue/{id}", get(show))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(answers)
+}
+
+/// Lets only permitted peers through; needs `into_make_service_with_connect_info::<Peer>`.
+pub(super) fn admit(router: Router) -> Router {
+    router.layer(middleware::from_fn(refuse_others))
+}
+
+async fn refuse_others(
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if peer.permitted {
+        return next.run(request).await;
+    }
+    let who = peer.uid.map_or_else(
+        || "a peer without credentials".to_owned(),
+        |uid| format!("user {uid}"),
+    );
+    let path = request.uri().path();
+    tracing::warn!(uid = peer.uid, path, "admin socket: refused");
+    Failure::new(
+        StatusCode::FORBIDDEN,
+        format!("{who} may not use this socket; be root or join the socket's group"),
+    )
+    .into_response()
+}
+
+async fn status(State(answers): State<Answers>) -> Json<Status> {
+    Json(answers.status.status().await)
+}
+
+/// A name that is not known is refused: a later version's filter must not become no filter.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    state: Option<MessageState>,
+    account: Option<String>,
+}
+
+async fn list(
+    State(answers): State<Answers>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Response, Failure> {
+    let Query(query) =
+        query.map_err(|rejection| Failure::new(StatusCode::BAD_REQUEST, rejection.body_text()))?;
+    let filter = Filter {
+        state: query.state,
+        account: query.account,
+    };
+    let place = Arc::clone(&answers.listings)
+        .try_acquire_owned()
+        .map_err(|_| {
+            Failure::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("{LISTINGS_MAX} listings are being read already; end one or try again"),
+            )
+        })?;
+    let body = listing::stream(answers.queue, filter, place, answers.stop)
+        .await
+        .map_err(|error| match error {
+            ListError::Storage(error) => Failure::storage(&error),
+            ListError::Stopping => {
+                Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping")
+            }
+        })?;
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+async fn show(
+    State(answers): State<Answers>,
+    text: Result<Path<String>, PathRejection>,
+) -> Result<Json<MessageDetail>, Failure> {
+    let unknown = |why| Failure::new(StatusCode::NOT_FOUND, why);
+    let Path(text) = text.map_err(|rejection| unknown(rejection.body_text()))?;
+    let id = QueueId::parse(&text).map_err(|error| unknown(error.to_string()))?;
+    let found = tokio::task::spawn_blocking(move || answers.queue.show(id))
+        .await
+        .map_err(|error| Failure::internal(one_line(&error)))?
+        .map_err(|error| Failure::storage(&error))?;
+    found
+        .map(Json)
+        .ok_or_else(|| unknown(format!("no message {id} in queue or history")))
+}
+
+async fn unknown(request: Request) -> Failure {
+    Failure::new(
+        StatusCode::NOT_FOUND,
+        format!("no such resource {}", request.uri().path()),
+    )
+}
+
+async fn wrong_method(request: Request) -> Failure {
+    Failure::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!(
+            "{} does not take {}",
+            request.uri().path(),
+            request.method()
+        ),
+    )
+}
+
+/// Any answer but the one asked for.
+#[derive(Debug)]
+struct Failure {
+    status: StatusCode,
+    error: String,
+}
+
+impl Failure {
+    fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        Self {
+            status,
+            error: error.into(),
+        }
+    }
+
+    fn internal(error: String) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error)
+    }
+
+    fn storage(error: &StorageError) -> Self {
+        let error = one_line(error);
+        tracing::warn!(%error, "admin: the queue cannot be read");
+        Self::internal(error)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.status, Json(ErrorBody { error: self.error })).into_response()
+    }
+}

@@ -1,0 +1,100 @@
+//! Answers on the admin socket for as long as the daemon lives.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::peer::Peer;
+use super::protocol::StatusSource;
+use super::routes::{self, Answers};
+use super::socket::Socket;
+use crate::queue::Reader;
+
+/// How long answers under way may take once the daemon stops.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Why the admin socket cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Not made here: its owner and mode are the operator's, or systemd's, to choose.
+    #[error(
+        "admin socket: the folder {path} does not exist; create it or set another admin.socket"
+    )]
+    NoFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A daemon that lives.
+    #[error(
+        "admin socket {path}: another process answers there; stop it or set another admin.socket"
+    )]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Somebody's file, which is left alone.
+    #[error(
+        "admin socket {path}: is a file of another kind; remove it or set another admin.socket"
+    )]
+    NotASocket {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system refuses.
+    #[error("admin socket {path}: {source}; its folder must belong to the daemon's user")]
+    Io {
+        /// What was touched.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A bound admin socket, not yet answering.
+#[derive(Debug)]
+pub struct Server {
+    socket: Socket,
+}
+
+impl Server {
+    /// Makes the socket, with mode 0660, in a folder that exists. A socket that nobody answers at
+    /// any more is replaced. Blocking for a moment.
+    pub fn bind(path: &Path) -> Result<Self, BindError> {
+        let socket = Socket::bind(path)?;
+        Ok(Self { socket })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.socket.path()
+    }
+
+    /// Answers until `stop`, then gives what is under way a moment to end and removes the socket.
+    ///
+    /// # Cancel safety
+    /// A dropped call stops accepting and removes the socket; answers under way go on.
+    pub async fn run(
+        self,
+        queue: Reader,
+        status: Arc<dyn StatusSource>,
+        stop: CancellationToken,
+    ) -> io::Result<()> {
+        let answers = Answers::new(queue, status, stop.clone());
+        let service =
+            routes::admit(routes::router(answers)).into_make_service_with_connect_info::<Peer>();
+        let listener = self.socket.listen()?;
+        let serve =
+            axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let overdue = async {
+            stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = serve.into_future() => served,
+            () = overdue => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What the parts below know, in the words of the protocol.
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::one_line;
+use super::protocol::{QueueStatus, TokenReport, TokenState};
+use crate::oauth::TokenStatus;
+use crate::queue::Queue;
+
+impl QueueStatus {
+    /// Reads the counts off the runtime's threads. Never fails: a damaged database is part of the
+    /// status.
+    pub async fn of(queue: &Queue) -> Self {
+        let queue = queue.clone();
+        let read = tokio::task::spawn_blocking(move || Self::read(&queue)).await;
+        read.unwrap_or_else(|error| Self {
+            error: Some(one_line(&error)),
+            ..Self::default()
+        })
+    }
+
+    fn read(queue: &Queue) -> Self {
+        let (messages, bytes) = queue.used();
+        let limits = queue.limits();
+        let (counts, error) = match queue.reader().counts() {
+            Ok(counts) => (counts, None),
+            Err(error) => (crate::queue::Counts::default(), Some(one_line(&error))),
+        };
+        Self {
+            messages,
+            bytes,
+            limit_messages: limits.messages_max,
+            limit_bytes: limits.bytes_max,
+            counts: counts.accounts,
+            oldest_received_at: counts.oldest_received_at,
+            full: queue.is_full().map(|full| full.to_string()),
+            latched: queue.is_latched(),
+            error,
+        }
+    }
+}
+
+impl TokenReport {
+    /// The state of a token source.
+    pub fn of(status: &TokenStatus) -> Self {
+        let mut report = Self {
+            state: TokenState::Stopped,
+            expires_at: None,
+            renew_at: None,
+            error: None,
+            next_try_at: None,
+        };
+        match status {
+            TokenStatus::Starting => report.state = TokenState::Starting,
+            TokenStatus::Valid {
+                expires_at,
+                renew_at,
+                ..
+            } => {
+                report.state = TokenState::Valid;
+                report.expires_at = Some(wall(*expires_at));
+                report.renew_at = Some(wall(*renew_at));
+            }
+            TokenStatus::Failing {
+                error,
+                next_try,
+                usable_until,
+                ..
+            } => {
+                report.state = TokenState::Failing;
+                report.expires_at = usable_until.map(wall);
+                report.error = Some(one_line(error));
+                report.next_try_at = Some(wall(*next_try));
+            }
+            TokenStatus::Stopped => {}
+        }
+        report
+    }
+}
+
+/// What the wall clock shows, or showed, at an instant; to the second, more would be pretence.
+fn wall(instant: Instant) -> Timestamp {
+    let now = Instant::now();
+    let ahead = instant.saturating_duration_since(now).as_secs() as i64;
+    let behind = now.saturating_duration_since(instant).as_secs() as i64;
+    let second = Timestamp::now().as_second() + ahead - behind;
+    Timestamp::from_second(second).unwrap_or(Timestamp::MAX)
+}
