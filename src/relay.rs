@@ -1,23 +1,26 @@
 //! Builds every part, starts it, and drains it: the only module that knows them all.
 
-use std::net::SocketAddr;
+mod view;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use crate::admin;
 use crate::config::{Account, PartError, Settings};
-use crate::delivery::{self, Dispatcher};
+use crate::delivery::Dispatcher;
 use crate::listener::{BindError, Listener};
-use crate::oauth::{self, TokenSource, TokenStatus};
+use crate::oauth::{self, TokenSource};
 use crate::queue::{OpenError, Queue};
 use crate::tls::{self, TlsError};
+
+pub use view::{AccountView, View};
 
 /// What transactions and attempts under way get once the relay is told to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -37,6 +40,9 @@ pub enum StartError {
     /// A port.
     #[error(transparent)]
     Listener(#[from] BindError),
+    /// The admin socket.
+    #[error(transparent)]
+    Admin(#[from] admin::BindError),
     /// Certificates of an account.
     #[error("account.{account}.smtp.ca_file: {source}")]
     Tls {
@@ -66,40 +72,11 @@ pub enum RunError {
     Latched,
 }
 
-/// What to show of one account.
-#[derive(Clone, Debug)]
-pub struct AccountView {
-    /// The account's name.
-    pub name: String,
-    /// The XOAUTH2 user.
-    pub mailbox: String,
-    /// The upstream.
-    pub host: String,
-    /// Its delivery.
-    pub delivery: watch::Receiver<delivery::Status>,
-    /// Its token.
-    pub token: watch::Receiver<TokenStatus>,
-}
-
-/// What to show of the relay while it runs.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// The name in greetings.
-    pub hostname: String,
-    /// When it was started.
-    pub started_at: Timestamp,
-    /// Each listener's name and address.
-    pub listeners: Vec<(String, SocketAddr)>,
-    /// Every account.
-    pub accounts: Vec<AccountView>,
-    /// The queue.
-    pub queue: Queue,
-}
-
 /// A relay whose ports are open and whose queue is locked, not yet serving.
 #[derive(Debug)]
 pub struct Relay {
     view: Arc<View>,
+    admin: admin::Server,
     listeners: Vec<Listener>,
     dispatchers: Vec<Dispatcher>,
     tokens: Vec<(String, TokenSource)>,
@@ -132,7 +109,10 @@ impl Relay {
             dispatchers.push(dispatcher);
             tokens.push((account.name.clone(), source));
         }
+        let socket = settings.admin.socket.clone();
+        let admin = tokio::task::spawn_blocking(move || admin::Server::bind(&socket)).await??;
         Ok(Self {
+            admin,
             view: Arc::new(View {
                 hostname: settings.hostname.clone(),
                 started_at: Timestamp::now(),
@@ -171,6 +151,9 @@ impl Relay {
             let (renewal, span) = (renewal.clone(), tracing::info_span!("token", account));
             renewals.spawn(async move { source.run(renewal).await }.instrument(span));
         }
+        let answers = CancellationToken::new();
+        let admin = self.admin.run(queue.reader(), self.view, answers.clone());
+        let admin = tokio::spawn(admin);
         let housekeeping = tokio::spawn(keep_house(queue.clone()));
         let latched = tokio::select! {
             () = stop.cancelled() => false,
@@ -192,6 +175,10 @@ impl Relay {
         renewal.cancel();
         renewals.shutdown().await;
         housekeeping.abort();
+        answers.cancel();
+        if let Ok(Err(error)) = admin.await {
+            tracing::warn!(%error, "the admin socket broke");
+        }
         let closed = tokio::task::spawn_blocking(move || queue.close()).await;
         if let Err(error) = closed {
             tracing::error!(%error, "the queue did not close cleanly; it recovers at the next start");

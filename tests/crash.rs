@@ -40,7 +40,11 @@ async fn acknowledged_messages_survive_kill_9_under_load() {
         // A different moment in each round, counted in what the sandbox has got.
         let before = sandbox.control().stats().messages;
         let moment = before + fastrand::u64(0..200);
-        within("the moment to kill", sandbox.control().wait_for_messages(moment.max(1))).await;
+        within(
+            "the moment to kill",
+            sandbox.control().wait_for_messages(moment.max(1)),
+        )
+        .await;
         daemon.kill();
         for client in clients {
             acknowledged.extend(within("a client", client).await.unwrap());
@@ -51,12 +55,19 @@ async fn acknowledged_messages_survive_kill_9_under_load() {
     let arrived = wait_for_all(&sandbox, &acknowledged).await;
     // A copy more than one is possible only for what was under way at a kill.
     let copies: usize = arrived.values().map(|count| count - 1).sum();
-    assert!(copies <= rounds() * 3 * 32, "{copies} copies in {} rounds", rounds());
+    assert!(
+        copies <= rounds() * 3 * 32,
+        "{copies} copies in {} rounds",
+        rounds()
+    );
     assert!(daemon.terminate().success());
     let violations = sandbox.control().violations();
     assert!(violations.is_empty(), "{violations:?}");
     let (_, total, _) = (0, arrived.len(), 0);
-    eprintln!("{} acknowledged, {total} arrived, {copies} twice", acknowledged.len());
+    eprintln!(
+        "{} acknowledged, {total} arrived, {copies} twice",
+        acknowledged.len()
+    );
 }
 
 /// Counts the copies of each message that arrived, once nothing acknowledged is missing.
@@ -135,7 +146,10 @@ async fn a_second_daemon_on_the_same_folder_is_refused() {
     let daemon = Daemon::start(&config);
     let (code, _, stderr) = finish(exorelay(&config).arg("run"));
     assert_eq!(code, Some(75), "{stderr}");
-    assert!(stderr.contains(&format!("in use by process {}", daemon.id())), "{stderr}");
+    assert!(
+        stderr.contains(&format!("in use by process {}", daemon.id())),
+        "{stderr}"
+    );
     assert!(daemon.terminate().success());
 }
 
@@ -146,11 +160,17 @@ async fn a_port_in_use_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let config = folder.path().join("exorelay.toml");
-    let text = settings_text(folder.path(), &sandbox, "")
-        .replace("127.0.0.1:0", &address.to_string());
+    let text =
+        settings_text(folder.path(), &sandbox, "").replace("127.0.0.1:0", &address.to_string());
     std::fs::write(&config, text).unwrap();
     let (code, _, stderr) = finish(exorelay(&config).arg("run"));
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains(&format!("cannot listen on {address}")), "{stderr}");
-    assert!(stderr.contains("another program uses this port"), "{stderr}");
+    assert!(
+        stderr.contains(&format!("cannot listen on {address}")),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("another program uses this port"),
+        "{stderr}"
+    );
 }

@@ -62,7 +62,12 @@ fn no_room_uses_one_above_it() {
     assert!(files.len() > 50);
     for file in files {
         let inside = file.strip_prefix(&root).unwrap();
-        let room = inside.components().next().unwrap().as_os_str().to_string_lossy();
+        let room = inside
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_string_lossy();
         let room = room.trim_end_matches(".rs");
         if room == "lib" {
             continue;

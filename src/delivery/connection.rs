@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -82,6 +83,14 @@ pub(super) struct Connection {
     opened_at: Instant,
     token_serial: Option<u64>,
     messages: u32,
+    /// Counts the account's open connections.
+    open: Arc<AtomicUsize>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Written at once while content is sent.
@@ -92,8 +101,10 @@ impl Connection {
     pub(super) async fn open(
         settings: &Settings,
         config: &Arc<ClientConfig>,
+        open: &Arc<AtomicUsize>,
     ) -> Result<Self, ConnectionError> {
         let stream = connect(settings).await?;
+        open.fetch_add(1, Ordering::Relaxed);
         let mut connection = Self {
             stream: Box::new(stream),
             machine: Client::new(ClientSettings {
@@ -108,6 +119,7 @@ impl Connection {
             opened_at: Instant::now(),
             token_serial: None,
             messages: 0,
+            open: Arc::clone(open),
         };
         if settings.tls == Tls::Implicit {
             connection.handshake(settings, config).await?;

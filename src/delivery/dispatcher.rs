@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::delivery::circuit::Circuit;
 use crate::delivery::pacing::Pacing;
-use crate::delivery::status::Status;
+use crate::delivery::status::{Status, TroubleStatus};
 use crate::delivery::worker::{Job, Report, Shared, Worker};
 use crate::delivery::{Cause, Settings};
 use crate::oauth::{TokenSource, TokenStatus};
@@ -43,6 +44,8 @@ pub struct Dispatcher {
     /// There may be something to lease.
     look: bool,
     look_again_at: Option<Instant>,
+    ready_since: Option<Instant>,
+    last_error: Option<String>,
     status: watch::Sender<Status>,
 }
 
@@ -73,12 +76,15 @@ impl Dispatcher {
             leasing: None,
             look: true,
             look_again_at: None,
+            ready_since: None,
+            last_error: None,
             status: watch::Sender::new(Status::default()),
             shared: Arc::new(Shared {
                 settings,
                 queue,
                 tokens,
                 tls,
+                connections: Arc::default(),
             }),
         }
     }
@@ -251,6 +257,9 @@ impl Dispatcher {
     fn reported(&mut self, report: Report) {
         let now = Instant::now();
         self.idle.push(report.worker);
+        if let Some(failure) = report.failure {
+            self.last_error = Some(failure);
+        }
         if !report.was_probe {
             if report.presented == 0 {
                 self.pacing.cancel();
@@ -266,6 +275,7 @@ impl Dispatcher {
         let account = self.shared.settings.account.as_str();
         match report.trouble {
             Some(trouble) => {
+                self.last_error = Some(trouble.reason.clone());
                 // What was given back uncounted is due at once.
                 self.look = true;
                 if let Some(incident) = self.circuit.fail(trouble.cause, trouble.reason, now) {
@@ -280,6 +290,7 @@ impl Dispatcher {
             None if decides => {
                 self.look = true;
                 if let Some(incident) = self.circuit.succeed() {
+                    self.ready_since = Some(now);
                     telemetry::Incident {
                         account,
                         reason: &incident.reason,
@@ -317,9 +328,16 @@ impl Dispatcher {
     }
 
     fn show(&mut self, now: Instant) {
-        let (sent, limit) = self.pacing.used(now);
-        let busy = self.workers.len() - self.idle.len();
-        let status = Status::new(self.circuit.incident(), sent, limit, busy);
+        let (sent_last_minute, messages_per_minute) = self.pacing.used(now);
+        let status = Status {
+            trouble: TroubleStatus::of(&self.circuit),
+            sent_last_minute,
+            messages_per_minute,
+            busy: self.workers.len() - self.idle.len(),
+            connections: self.shared.connections.load(Ordering::Relaxed),
+            ready_since: self.ready_since,
+            last_error: self.last_error.clone(),
+        };
         self.status.send_if_modified(|shown| {
             let changed = *shown != status;
             *shown = status;

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use crate::delivery::Cause;
-use crate::delivery::circuit::Incident;
+use crate::delivery::circuit::Circuit;
 
 /// A snapshot of one account's delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,12 @@ pub struct Status {
     pub messages_per_minute: Option<usize>,
     /// Connections at work.
     pub busy: usize,
+    /// Connections open.
+    pub connections: usize,
+    /// Since when all is well, if it was not before.
+    pub ready_since: Option<Instant>,
+    /// The last failure of an attempt, even if mail flows again.
+    pub last_error: Option<String>,
 }
 
 /// Why an account sends nothing.
@@ -29,25 +35,19 @@ pub struct TroubleStatus {
     pub since: Instant,
     /// When it is looked into next.
     pub next_probe: Instant,
+    /// It is being looked into just now.
+    pub is_probing: bool,
 }
 
-impl Status {
-    pub(super) fn new(
-        incident: Option<&Incident>,
-        sent_last_minute: usize,
-        messages_per_minute: Option<usize>,
-        busy: usize,
-    ) -> Self {
-        Self {
-            trouble: incident.map(|incident| TroubleStatus {
-                cause: incident.cause,
-                reason: incident.reason.clone(),
-                since: incident.since,
-                next_probe: incident.next_probe,
-            }),
-            sent_last_minute,
-            messages_per_minute,
-            busy,
-        }
+impl TroubleStatus {
+    pub(super) fn of(circuit: &Circuit) -> Option<Self> {
+        let incident = circuit.incident()?;
+        Some(Self {
+            cause: incident.cause,
+            reason: incident.reason.clone(),
+            since: incident.since,
+            next_probe: incident.next_probe,
+            is_probing: matches!(circuit, Circuit::Probing(_)),
+        })
     }
 }

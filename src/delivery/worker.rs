@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
 
 use rustls::ClientConfig;
@@ -38,6 +39,8 @@ pub(super) struct Report {
     /// Transactions that reached the service and count against its rate.
     pub(super) presented: usize,
     pub(super) was_probe: bool,
+    /// A reply that did not deliver, or what broke the attempt off.
+    pub(super) failure: Option<String>,
 }
 
 /// Why the account cannot send.
@@ -54,6 +57,8 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) tokens: TokenSource,
     pub(super) tls: Arc<ClientConfig>,
+    /// Open at the moment.
+    pub(super) connections: Arc<AtomicUsize>,
 }
 
 pub(super) struct Worker {
@@ -108,6 +113,7 @@ impl Worker {
                     trouble: self.connect().await.err(),
                     presented: 0,
                     was_probe: true,
+                    failure: None,
                 },
                 Some(Job::Deliver(lease)) => self.deliver(lease).await,
                 None => break,
@@ -147,6 +153,10 @@ impl Worker {
         let counts = trouble
             .as_ref()
             .is_none_or(|trouble| trouble.cause.ages_mail());
+        let failure = recipients
+            .iter()
+            .rfind(|recipient| recipient.disposition != Disposition::Delivered)
+            .map(|recipient| recipient.reply.clone());
         let settlement = Settlement {
             recipients,
             retry: if counts {
@@ -164,6 +174,7 @@ impl Worker {
             trouble,
             presented,
             was_probe: false,
+            failure,
         }
     }
 
@@ -252,7 +263,8 @@ impl Worker {
 
     async fn open_with(&self, token: &AccessToken) -> Result<Connection, ConnectionError> {
         let settings = &self.shared.settings;
-        let mut connection = Connection::open(settings, &self.shared.tls).await?;
+        let mut connection =
+            Connection::open(settings, &self.shared.tls, &self.shared.connections).await?;
         connection.authenticate(&settings.mailbox, token).await?;
         tracing::debug!(
             account = settings.account,

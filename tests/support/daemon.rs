@@ -70,7 +70,10 @@ impl Daemon {
                     seen.push_str(&line);
                     seen.push('\n');
                 }
-                Err(_) => panic!("no \"{text}\" in the log of {}:\n{seen}", self.config.display()),
+                Err(_) => panic!(
+                    "no \"{text}\" in the log of {}:\n{seen}",
+                    self.config.display()
+                ),
             }
         }
     }
