@@ -9,9 +9,12 @@
 
 mod config;
 mod context;
+mod demo;
 mod error;
 mod output;
 mod queue;
+mod run;
+mod sandbox;
 mod status;
 mod text;
 
@@ -44,6 +47,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Args),
+    Demo(demo::Args),
+    Sandbox(sandbox::Args),
     Config(config::Args),
     Queue(queue::Args),
     Status(status::Args),
@@ -52,6 +58,9 @@ enum Command {
 impl Command {
     fn run(self, context: &Context) -> Result<(), CliError> {
         match self {
+            Self::Run(args) => args.run(context),
+            Self::Demo(args) => args.run(context),
+            Self::Sandbox(args) => args.run(context),
             Self::Config(args) => args.run(context),
             Self::Queue(args) => args.run(context),
             Self::Status(args) => args.run(context),

@@ -52,6 +52,13 @@ impl Output {
     }
 }
 
+/// `text` at once, for commands that tell what happens while it happens.
+pub(super) fn say(text: &str) -> Result<(), CliError> {
+    let mut output = Output::new();
+    output.text(text)?;
+    output.finish()
+}
+
 /// Columns of the terminal; none when standard output is none.
 pub(super) fn terminal_width() -> Option<usize> {
     let stdout = io::stdout();

@@ -4,6 +4,8 @@
     dead_code,
     unreachable_pub,
     missing_debug_implementations,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "every test program uses a part of it"
 )]
 

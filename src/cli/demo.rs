@@ -1,0 +1,264 @@
+//! `exorelay demo`: sandbox and daemon together, in a throw-away folder.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::context::Context;
+use crate::cli::output::say;
+use crate::cli::run::{runtime, serve, stop_on_signal};
+use crate::cli::sandbox::{cannot_start, settings_for};
+use crate::cli::{CliError, Exit};
+use crate::config;
+use crate::oauth::TokenStatus;
+use crate::queue::{MessageDetail, MessageState, QueueId};
+use crate::relay::View;
+use crate::sandbox::{Sandbox, Settings};
+use crate::telemetry;
+
+/// Try it: the daemon and a stand-in for Exchange Online, in a folder that is removed at the end
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// Send one sample message through, show each step and end: exit 0 when it arrived
+    #[arg(long)]
+    once: bool,
+    /// Where the daemon takes mail; with --once any free port is taken
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+}
+
+/// Where devices and applications send to, as with the installed daemon.
+const ADDRESS: &str = "127.0.0.1:2525";
+
+/// A sample message that has not arrived by then never will.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+const MAILBOX: &str = "relay@sandbox.example";
+
+impl Args {
+    pub(super) fn run(self, _: &Context) -> Result<(), CliError> {
+        demonstrate(&self)
+    }
+}
+
+fn demonstrate(args: &Args) -> Result<(), CliError> {
+    let folder = throw_away_folder()?;
+    let level = if args.once {
+        tracing::Level::WARN
+    } else {
+        tracing::Level::INFO
+    };
+    telemetry::init(level, telemetry::Format::Text);
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    let address = match (args.listen, args.once) {
+        (Some(address), _) => address,
+        (None, true) => any_port,
+        (None, false) => ADDRESS.parse().unwrap_or(any_port),
+    };
+    runtime()?.block_on(async {
+        let sandbox = Sandbox::start(Settings::new(folder.path().join("sandbox"))).await;
+        let sandbox = sandbox.map_err(|error| cannot_start(&error))?;
+        let path = folder.path().join("exorelay.toml");
+        let text = configuration(folder.path(), address, &sandbox);
+        tokio::fs::write(&path, &text).await.map_err(|error| {
+            CliError::new(
+                Exit::Failed,
+                format!("cannot write {}: {error}", path.display()),
+            )
+        })?;
+        let loaded = config::load_text(&path, &text, std::iter::empty(), &[])
+            .map_err(|error| CliError::new(Exit::Configuration, error.to_string()))?;
+        let stop = CancellationToken::new();
+        tokio::spawn(stop_on_signal(stop.clone()));
+        let (ready, view) = oneshot::channel();
+        let daemon = serve(&loaded, stop.clone(), |relay| {
+            drop(ready.send(relay.view()));
+        });
+        let show = async {
+            // Without a view the daemon did not start, and says why itself.
+            let Ok(view) = view.await else {
+                return Ok(());
+            };
+            if args.once {
+                let shown = send_one(&view, &sandbox).await;
+                stop.cancel();
+                shown
+            } else {
+                explain(&view, &sandbox, &path)
+            }
+        };
+        let (ended, shown) = tokio::join!(daemon, show);
+        sandbox.shutdown().await;
+        ended.and(shown)
+    })
+}
+
+pub(super) fn throw_away_folder() -> Result<TempDir, CliError> {
+    tempfile::Builder::new()
+        .prefix("exorelay-demo-")
+        .tempdir()
+        .map_err(|error| {
+            CliError::new(
+                Exit::Failed,
+                format!("cannot make a folder for the demonstration: {error}"),
+            )
+        })
+}
+
+fn configuration(folder: &Path, address: SocketAddr, sandbox: &Sandbox) -> String {
+    format!(
+        "# The demonstration's own settings; a real account needs none of the last two sections.\n\
+         hostname = \"localhost\"\n\
+         \n\
+         [listener.local]\n\
+         address = \"{address}\"\n\
+         \n\
+         [queue]\n\
+         directory = \"{queue}\"\n\
+         min_free_disk = \"16MiB\"\n\
+         \n\
+         [admin]\n\
+         socket = \"{socket}\"\n\
+         \n\
+         {account}",
+        queue = folder.join("queue").display(),
+        socket = folder.join("admin.sock").display(),
+        account = settings_for(sandbox, MAILBOX),
+    )
+}
+
+fn explain(view: &View, sandbox: &Sandbox, path: &Path) -> Result<(), CliError> {
+    let address = view
+        .listeners
+        .first()
+        .map_or_else(String::new, |(_, address)| address.to_string());
+    let http = sandbox.http_address();
+    let path = path.display();
+    say(&format!(
+        "exorelay is taking mail on {address} and sends it to a stand-in for Exchange Online on this machine.\n\
+         \n\
+         Send to it:   swaks --server {address} --from me@example.com --to you@example.com\n\
+         or:           curl smtp://{address} --mail-from me@example.com --mail-rcpt you@example.com -T FILE\n\
+         What arrived: curl http://{http}/messages      (all it can do: curl http://{http}/)\n\
+         The daemon:   exorelay --config {path} status\n\
+         The queue:    exorelay --config {path} queue list\n\
+         \n\
+         Ctrl-C ends it and removes everything.\n"
+    ))
+}
+
+/// The sample message's way, told as it happens.
+async fn send_one(view: &Arc<View>, sandbox: &Sandbox) -> Result<(), CliError> {
+    let failed =
+        |step: &str| CliError::new(Exit::Failed, format!("the demonstration failed: {step}"));
+    let Some((_, address)) = view.listeners.first() else {
+        return Err(failed("no listener"));
+    };
+    say(&format!("listening            {address}\n"))?;
+    let id = timeout(PATIENCE, submit(*address))
+        .await
+        .map_err(|_| failed("the daemon did not answer"))?
+        .map_err(|error| failed(&format!("the message was not accepted: {error}")))?;
+    say(&format!(
+        "accepted and queued  as {id}, on stable storage before the 250\n"
+    ))?;
+    let told = timeout(PATIENCE, tell(view, sandbox, id)).await;
+    told.map_err(|_| failed("the message did not arrive in time; its last reply is in the log"))?
+}
+
+async fn tell(view: &Arc<View>, sandbox: &Sandbox, id: QueueId) -> Result<(), CliError> {
+    if let Some(account) = view.accounts.first() {
+        let mut token = account.token.clone();
+        let valid = |status: &TokenStatus| matches!(status, TokenStatus::Valid { .. });
+        if token.wait_for(valid).await.is_ok() {
+            say(&format!(
+                "token obtained       from {}\n",
+                sandbox.token_url()
+            ))?;
+        }
+    }
+    until(|| sandbox.control().stats().authenticated > 0).await;
+    say(&format!(
+        "TLS                  with localhost:{}, certificate verified\n\
+         authenticated        AUTH XOAUTH2 as {MAILBOX}\n",
+        sandbox.smtp_address().port(),
+    ))?;
+    let detail = loop {
+        if let Some(detail) = show(view, id).await
+            && matches!(
+                detail.message.state,
+                MessageState::Delivered | MessageState::Failed
+            )
+        {
+            break detail;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    let reply = detail.message.last_reply.unwrap_or_default();
+    if detail.message.state == MessageState::Failed {
+        return Err(CliError::new(
+            Exit::Failed,
+            format!("the message was refused: {reply}"),
+        ));
+    }
+    let arrived = sandbox.control().messages();
+    let octets = arrived.last().map_or(0, |message| message.size_bytes);
+    say(&format!(
+        "delivered            {octets} octets; the upstream said: {reply}\n"
+    ))
+}
+
+async fn show(view: &Arc<View>, id: QueueId) -> Option<MessageDetail> {
+    let reader = view.queue.reader();
+    tokio::task::spawn_blocking(move || reader.show(id).ok().flatten())
+        .await
+        .ok()
+        .flatten()
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// As an old device would: HELO, no Date, no Message-ID.
+async fn submit(address: SocketAddr) -> std::io::Result<QueueId> {
+    let mut stream = BufReader::new(TcpStream::connect(address).await?);
+    let mut last = read_reply(&mut stream).await?;
+    for block in [
+        "HELO lobby-printer\r\n",
+        "MAIL FROM:<lobby-printer@sandbox.example>\r\n",
+        "RCPT TO:<you@sandbox.example>\r\n",
+        "DATA\r\n",
+        "Subject: Scan from the lobby\r\nTo: you@sandbox.example\r\n\r\nIt works.\r\n.\r\n",
+    ] {
+        stream.get_mut().write_all(block.as_bytes()).await?;
+        last = read_reply(&mut stream).await?;
+    }
+    stream.get_mut().write_all(b"QUIT\r\n").await?;
+    let id = last
+        .rsplit(' ')
+        .next()
+        .and_then(|word| QueueId::parse(word).ok());
+    id.ok_or_else(|| std::io::Error::other(last))
+}
+
+async fn read_reply(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
+    let mut line = String::new();
+    stream.read_line(&mut line).await?;
+    let line = line.trim_end().to_owned();
+    if line.starts_with('2') || line.starts_with('3') {
+        Ok(line)
+    } else {
+        Err(std::io::Error::other(line))
+    }
+}
