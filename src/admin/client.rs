@@ -76,6 +76,14 @@ pub enum ClientError {
         /// How.
         source: reqwest::Error,
     },
+    /// The socket cannot be used.
+    #[error("cannot connect to {path}")]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// No HTTP client can be made.
     #[error("cannot make an HTTP client")]
     Http(#[from] reqwest::Error),
@@ -113,6 +121,24 @@ impl Client {
     /// The socket.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether somebody listens there; `false` is the only way to learn that no daemon runs.
+    pub async fn is_answered(&self) -> Result<bool, ClientError> {
+        let path = self.path.clone();
+        let Err(error) = tokio::net::UnixStream::connect(&self.path).await else {
+            return Ok(true);
+        };
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(false),
+            io::ErrorKind::PermissionDenied => Err(ClientError::NotPermitted { path }),
+            // It listens, and more callers wait than it takes in.
+            io::ErrorKind::WouldBlock => Err(ClientError::Silent { path }),
+            _ => Err(ClientError::Socket {
+                path,
+                source: error,
+            }),
+        }
     }
 
     /// The state of everything.

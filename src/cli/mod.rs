@@ -1,1 +1,92 @@
-//! x
+//! The commands, one file each: arguments in, text and an exit code out.
+//!
+//! Data goes to standard output, for people as text and with `--json` for programs. What went wrong
+//! goes to standard error, one line for each thing: what, where, and the remedy. A reader that has seen
+//! enough (`| head`) ends a command without complaint.
+//!
+//! To add a command: a file with a `clap::Args` struct and `fn run(self, context: &Context) ->
+//! Result<(), CliError>`, a variant of [`Command`], and its line in [`Command::run`].
+
+mod config;
+mod context;
+mod error;
+mod output;
+mod queue;
+mod status;
+mod text;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use context::Context;
+pub use error::{CliError, Exit};
+
+/// A local SMTP relay that queues mail durably and forwards it to Exchange Online.
+#[derive(Debug, Parser)]
+#[command(name = "exorelay", version, after_help = EXIT_CODES)]
+struct Cli {
+    /// Settings file [default: /etc/exorelay/exorelay.toml]
+    #[arg(
+        long,
+        global = true,
+        env = "EXORELAY_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Config(config::Args),
+    Queue(queue::Args),
+    Status(status::Args),
+}
+
+impl Command {
+    fn run(self, context: &Context) -> Result<(), CliError> {
+        match self {
+            Self::Config(args) => args.run(context),
+            Self::Queue(args) => args.run(context),
+            Self::Status(args) => args.run(context),
+        }
+    }
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage, 69 upstream unavailable, 75 try again, 77 not permitted, \
+78 bad configuration.";
+
+/// The whole program, on the arguments of this process.
+pub fn main() -> ExitCode {
+    run(std::env::args_os())
+}
+
+/// The whole program; the first of `arguments` is its name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let done = Cli::try_parse_from(arguments)
+        .map_err(CliError::from)
+        .and_then(|cli| cli.command.run(&Context::new(cli.config)));
+    match done {
+        Ok(()) => Exit::Done.into(),
+        Err(error) => error.report(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,308 @@
+//! `queue show`: one message with everything that happened to it.
+
+use jiff::Timestamp;
+
+use super::Source;
+use super::table::reverse_path;
+use crate::admin::{AccountState, AccountStatus, Client};
+use crate::cli::context::{Context, block_on};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::output::Output;
+use crate::cli::text::{count, harmless, local_time, since, size, until};
+use crate::queue::{AttemptRecord, MessageDetail, MessageState, QueueId, RecipientState};
+
+/// Show one message: envelope, recipients, attempts, and why it waits
+///
+/// Exits 1 when neither queue nor history has a message of that id.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The id from `queue list` or from the reply to the client
+    #[arg(value_name = "ID", value_parser = parse_id)]
+    id: QueueId,
+
+    /// As one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_id(text: &str) -> Result<QueueId, String> {
+    QueueId::parse(text).map_err(|error| format!("{error}; exorelay queue list shows them"))
+}
+
+impl Args {
+    pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
+        let settings = context.load()?.settings;
+        let (found, sender) = block_on(async {
+            match Source::find(&settings).await? {
+                Source::Daemon(client) => {
+                    let found = client.show(self.id).await?;
+                    let sender = match &found {
+                        Some(detail) => sender(&client, detail).await,
+                        None => Sender::Unknown,
+                    };
+                    Ok((found, sender))
+                }
+                Source::Folder(reader) => Ok((reader.show(self.id)?, Sender::Stopped)),
+            }
+        })?;
+        let Some(detail) = found else {
+            return Err(CliError::new(
+                Exit::Failed,
+                format!(
+                    "no message {} in queue or history; exorelay queue list shows what waits",
+                    self.id
+                ),
+            ));
+        };
+        let mut output = Output::new();
+        if self.json {
+            output.json_pretty(&detail)?;
+        } else {
+            for line in page(&detail, &sender, Timestamp::now()) {
+                output.line(line)?;
+            }
+        }
+        output.finish()
+    }
+}
+
+/// What is known of the account that sends the message.
+enum Sender {
+    /// The daemon does not run.
+    Stopped,
+    Account(Box<AccountStatus>),
+    Unknown,
+}
+
+/// The message is what was asked for: without the account's state the page is less helpful, not wrong.
+async fn sender(client: &Client, detail: &MessageDetail) -> Sender {
+    let Ok(status) = client.status().await else {
+        return Sender::Unknown;
+    };
+    let mut accounts = status.accounts.into_iter();
+    accounts
+        .find(|account| account.name == detail.message.account)
+        .map_or(Sender::Unknown, |account| {
+            Sender::Account(Box::new(account))
+        })
+}
+
+fn page(detail: &MessageDetail, sender: &Sender, now: Timestamp) -> Vec<String> {
+    let message = &detail.message;
+    let mut lines = Vec::new();
+    let mut field = |name: &str, value: &str| {
+        lines.push(format!("{name:<11} {}", harmless(value)));
+    };
+    field("ID", &message.id);
+    field("State", message.state.as_str());
+    if let Some(why) = why(detail, sender, now) {
+        field("Waits", &why);
+    }
+    field("Account", &message.account);
+    field("From", reverse_path(message));
+    if let Some(subject) = &message.subject {
+        field("Subject", subject);
+    }
+    if let Some(message_id) = &message.message_id {
+        field("Message-ID", message_id);
+    }
+    let bytes = message.size_bytes;
+    field("Size", &format!("{} ({bytes} bytes)", size(bytes)));
+    let received = format!(
+        "{}, {} ago, by listener {} from {} ({})",
+        local_time(message.received_at),
+        since(message.received_at, now),
+        detail.listener,
+        detail.client,
+        if detail.helo.is_empty() {
+            "no name given"
+        } else {
+            &detail.helo
+        },
+    );
+    field("Received", &received);
+    if let Some(ended_at) = detail.ended_at {
+        field("Ended", &local_time(ended_at));
+    }
+    lines.push(count(message.recipients.len() as u64, "recipient"));
+    for recipient in &message.recipients {
+        let state = match recipient.state {
+            RecipientState::Pending => "pending",
+            RecipientState::Delivered => "delivered",
+            RecipientState::Failed => "failed",
+        };
+        let address = harmless(&recipient.address);
+        let reply = recipient.reply.as_deref().map(harmless).unwrap_or_default();
+        lines.push(
+            format!("  {state:<9} {address}  {reply}")
+                .trim_end()
+                .to_owned(),
+        );
+    }
+    lines.push(match message.attempts {
+        0 => "no attempt yet".to_owned(),
+        attempts => count(u64::from(attempts), "attempt"),
+    });
+    lines.extend(detail.history.iter().flat_map(attempt));
+    lines
+}
+
+fn attempt(attempt: &AttemptRecord) -> [String; 2] {
+    let took = attempt.started_at.duration_until(attempt.ended_at);
+    [
+        format!(
+            "  {:>3}  {}  {:.1} s  {}  {} (account {})",
+            attempt.number,
+            local_time(attempt.started_at),
+            took.as_secs_f64().max(0.0),
+            harmless(&attempt.remote),
+            harmless(&attempt.result),
+            harmless(&attempt.account),
+        ),
+        format!("       {}", harmless(&attempt.reply)),
+    ]
+}
+
+/// Why the message has not ended, and until when it waits.
+fn why(detail: &MessageDetail, sender: &Sender, now: Timestamp) -> Option<String> {
+    let message = &detail.message;
+    let why = match message.state {
+        MessageState::Sending => "an attempt is under way".to_owned(),
+        MessageState::Held => match &message.last_reply {
+            Some(reply) => format!("for an operator: {reply}"),
+            None => "for an operator".to_owned(),
+        },
+        MessageState::Failed | MessageState::Delivered => return None,
+        MessageState::Ready => "for its turn".to_owned(),
+        MessageState::Deferred => {
+            let next = match message.next_attempt_at {
+                Some(next) => format!("until {} ({})", local_time(next), until(next, now)),
+                None => "for its next attempt".to_owned(),
+            };
+            match &message.last_reply {
+                Some(reply) => format!("{next}: {reply}"),
+                None => next,
+            }
+        }
+    };
+    let waits = matches!(message.state, MessageState::Ready | MessageState::Deferred);
+    Some(match sender {
+        Sender::Stopped if waits => format!("{why}; no daemon runs, so nothing is sent"),
+        Sender::Account(account) if waits => match account_trouble(account, now) {
+            Some(trouble) => format!("{why}; {trouble}"),
+            None => why,
+        },
+        Sender::Stopped | Sender::Account(_) | Sender::Unknown => why,
+    })
+}
+
+fn account_trouble(account: &AccountStatus, now: Timestamp) -> Option<String> {
+    if account.state == AccountState::Ready {
+        return None;
+    }
+    let mut text = format!("its account is {}", account.state);
+    if let Some(reason) = &account.reason {
+        text.push_str(": ");
+        text.push_str(reason);
+    }
+    if let Some(next) = account.next_probe_at {
+        text.push_str("; tried again ");
+        text.push_str(&until(next, now));
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::{TokenReport, TokenState};
+    use crate::queue::{MessageRecord, RecipientRecord};
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn detail(state: MessageState) -> MessageDetail {
+        MessageDetail {
+            message: MessageRecord {
+                id: "01K9Z3X4T5ABCDEF".into(),
+                state,
+                account: "default".into(),
+                reverse_path: String::new(),
+                recipients: vec![RecipientRecord {
+                    address: "desk@contoso.com".into(),
+                    state: RecipientState::Pending,
+                    reply: Some("451 4.7.0 busy\x1b[0m".into()),
+                }],
+                size_bytes: 5,
+                received_at: at("2026-11-20T09:00:00Z"),
+                next_attempt_at: Some(at("2026-11-20T10:05:00Z")),
+                attempts: 1,
+                last_reply: Some("451 4.7.0 busy".into()),
+                subject: Some("Scan".into()),
+                message_id: None,
+            },
+            listener: "local".into(),
+            client: "127.0.0.1".into(),
+            helo: String::new(),
+            ended_at: None,
+            history: vec![AttemptRecord {
+                number: 1,
+                started_at: at("2026-11-20T09:00:00Z"),
+                ended_at: at("2026-11-20T09:00:01.5Z"),
+                account: "default".into(),
+                remote: "smtp.office365.com".into(),
+                result: "deferred".into(),
+                reply: "451 4.7.0 busy".into(),
+            }],
+        }
+    }
+
+    fn paused() -> Sender {
+        Sender::Account(Box::new(AccountStatus {
+            name: "default".into(),
+            mailbox: "relay@contoso.com".into(),
+            host: "smtp.office365.com".into(),
+            state: AccountState::Paused,
+            reason: Some("535 5.7.3 Authentication unsuccessful".into()),
+            since: at("2026-11-20T09:30:00Z"),
+            next_probe_at: Some(at("2026-11-20T10:01:00Z")),
+            connections: 0,
+            sent_last_minute: 0,
+            messages_per_minute: 30,
+            token: TokenReport {
+                state: TokenState::Starting,
+                expires_at: None,
+                renew_at: None,
+                error: None,
+                next_try_at: None,
+            },
+            last_error: None,
+        }))
+    }
+
+    #[test]
+    fn page_tells_why_a_message_waits_and_until_when() {
+        let now = at("2026-11-20T10:00:00Z");
+        let page = page(&detail(MessageState::Deferred), &paused(), now).join("\n");
+        for part in [
+            "From        <>",
+            "(in 5m): 451 4.7.0 busy; its account is paused: 535 5.7.3 Authentication unsuccessful; tried again in 1m",
+            "1h ago, by listener local from 127.0.0.1 (no name given)",
+            "  pending   desk@contoso.com  451 4.7.0 busy\u{fffd}[0m",
+            "1.5 s  smtp.office365.com  deferred (account default)",
+        ] {
+            assert!(page.contains(part), "{part:?} in\n{page}");
+        }
+    }
+
+    #[test]
+    fn ended_messages_wait_for_nothing() {
+        let now = at("2026-11-20T10:00:00Z");
+        for state in [MessageState::Failed, MessageState::Delivered] {
+            assert_eq!(why(&detail(state), &Sender::Stopped, now), None);
+        }
+        let ready = why(&detail(MessageState::Ready), &Sender::Stopped, now).unwrap();
+        assert!(ready.contains("no daemon runs"), "{ready}");
+    }
+}
