@@ -1,5 +1,4 @@
 //! The daemon is killed; what it acknowledged is delivered all the same.
-
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,10 +62,10 @@ async fn acknowledged_messages_survive_kill_9_under_load() {
     assert!(daemon.terminate().success());
     let violations = sandbox.control().violations();
     assert!(violations.is_empty(), "{violations:?}");
-    let (_, total, _) = (0, arrived.len(), 0);
     eprintln!(
-        "{} acknowledged, {total} arrived, {copies} twice",
-        acknowledged.len()
+        "{} acknowledged, {} arrived, {copies} more than once",
+        acknowledged.len(),
+        arrived.len()
     );
 }
 
@@ -103,15 +102,12 @@ async fn send_until_dead(address: SocketAddr, name: String) -> Vec<String> {
             let id = format!("<{name}-{number}@device>");
             // Every tenth is too large for the database and takes the way through a file.
             let size = if number % 10 == 9 { 100_000 } else { 1_000 };
-            let body = "x".repeat(size);
             say(&mut stream, "MAIL FROM:<a@contoso.com>\r\n").await?;
             say(&mut stream, "RCPT TO:<b@contoso.com>\r\n").await?;
             say(&mut stream, "DATA\r\n").await?;
             let head = format!("From: a@contoso.com\r\nMessage-ID: {id}\r\n\r\n");
-            let lines = body.as_bytes().chunks(900);
-            let text: String = lines
-                .map(|line| format!("{}\r\n", String::from_utf8_lossy(line)))
-                .collect();
+            let line = format!("{}\r\n", "x".repeat(898));
+            let text = line.repeat(size / 900 + 1);
             say(&mut stream, &format!("{head}{text}.\r\n")).await?;
             acknowledged.push(id);
         }

@@ -1,4 +1,9 @@
 //! Mail flows from a client through the queue to the upstream.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test's helpers fail as tests do"
+)]
 
 mod support;
 

@@ -1,4 +1,9 @@
 //! Upstream and Entra misbehave; no acknowledged message is lost, none is blamed for it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test's helpers fail as tests do"
+)]
 
 mod support;
 

@@ -32,3 +32,4 @@ pub use protocol::{
     TokenReport, TokenState,
 };
 pub use server::{BindError, Server};
+pub(crate) use snapshot::wall;

@@ -80,7 +80,7 @@ impl TokenReport {
 }
 
 /// What the wall clock shows, or showed, at an instant; to the second, more would be pretence.
-fn wall(instant: Instant) -> Timestamp {
+pub(crate) fn wall(instant: Instant) -> Timestamp {
     let now = Instant::now();
     let ahead = instant.saturating_duration_since(now).as_secs() as i64;
     let behind = now.saturating_duration_since(instant).as_secs() as i64;

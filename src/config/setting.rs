@@ -247,17 +247,18 @@ impl Setting for Mailbox {
         let text = given.text()?;
         let bare =
             !text.contains(|c: char| c.is_control() || c.is_whitespace() || "<>,;".contains(c));
-        match Self::parse(text) {
-            Ok(mailbox) if bare => Ok(mailbox),
-            Ok(_) => Err(Fault(format!(
+        if !bare {
+            return Err(Fault(format!(
                 "{} is not a bare address; write only relay@contoso.com, without name or brackets",
                 quoted(text)
-            ))),
-            Err(error) => Err(Fault(format!(
+            )));
+        }
+        Self::parse(text).map_err(|error| {
+            Fault(format!(
                 "{}: {error}; write it as relay@contoso.com",
                 quoted(text)
-            ))),
-        }
+            ))
+        })
     }
 
     fn shown(&self) -> serde_json::Value {

@@ -2,17 +2,16 @@
 
 use std::net::SocketAddr;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use crate::admin::{
     AccountState, AccountStatus, ListenerStatus, QueueStatus, Status, StatusFuture, StatusSource,
-    TokenReport, TokenState,
+    TokenReport, TokenState, wall,
 };
 use crate::delivery;
 use crate::oauth::TokenStatus;
-use crate::queue::{Counts, Queue};
+use crate::queue::Queue;
 
 /// What to show of one account.
 #[derive(Clone, Debug)]
@@ -47,20 +46,13 @@ pub struct View {
 impl StatusSource for View {
     fn status(&self) -> StatusFuture<'_> {
         Box::pin(async {
-            let reader = self.queue.reader();
-            let counted = tokio::task::spawn_blocking(move || reader.counts()).await;
-            let (counts, error) = match counted {
-                Ok(Ok(counts)) => (counts, None),
-                Ok(Err(error)) => (Counts::default(), Some(error.to_string())),
-                Err(error) => (Counts::default(), Some(error.to_string())),
-            };
             Status {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 hostname: self.hostname.clone(),
                 pid: std::process::id(),
                 started_at: self.started_at,
                 listeners: self.listeners.iter().map(listener).collect(),
-                queue: self.queue_status(counts, error),
+                queue: QueueStatus::of(&self.queue).await,
                 accounts: self
                     .accounts
                     .iter()
@@ -78,28 +70,10 @@ fn listener((name, address): &(String, SocketAddr)) -> ListenerStatus {
     }
 }
 
-impl View {
-    fn queue_status(&self, counts: Counts, error: Option<String>) -> QueueStatus {
-        let (messages, bytes) = self.queue.used();
-        let limits = self.queue.limits();
-        QueueStatus {
-            messages,
-            bytes,
-            limit_messages: limits.messages_max,
-            limit_bytes: limits.bytes_max,
-            counts: counts.accounts,
-            oldest_received_at: counts.oldest_received_at,
-            full: self.queue.is_full().map(|full| full.to_string()),
-            latched: self.queue.is_latched(),
-            error,
-        }
-    }
-}
-
 impl AccountView {
     fn status(&self, view: &View) -> AccountStatus {
         let delivery = self.delivery.borrow().clone();
-        let token = token(&self.token.borrow());
+        let token = TokenReport::of(&self.token.borrow());
         let (state, reason, since, next_probe_at) = match delivery.trouble {
             Some(trouble) => (
                 if trouble.is_probing {
@@ -136,51 +110,4 @@ impl AccountView {
             last_error: delivery.last_error,
         }
     }
-}
-
-fn token(status: &TokenStatus) -> TokenReport {
-    let mut report = TokenReport {
-        state: TokenState::Starting,
-        expires_at: None,
-        renew_at: None,
-        error: None,
-        next_try_at: None,
-    };
-    match status {
-        TokenStatus::Starting => {}
-        TokenStatus::Valid {
-            expires_at,
-            renew_at,
-            ..
-        } => {
-            report.state = TokenState::Valid;
-            report.expires_at = Some(wall(*expires_at));
-            report.renew_at = Some(wall(*renew_at));
-        }
-        TokenStatus::Failing {
-            error,
-            next_try,
-            usable_until,
-            ..
-        } => {
-            report.state = TokenState::Failing;
-            report.expires_at = usable_until.map(wall);
-            report.error = Some(error.report());
-            report.next_try_at = Some(wall(*next_try));
-        }
-        TokenStatus::Stopped => report.state = TokenState::Stopped,
-    }
-    report
-}
-
-/// What the wall clock showed, or will show, at a moment of the monotonic clock.
-fn wall(at: Instant) -> Timestamp {
-    let now = Instant::now();
-    let offset = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
-    let shown = if at >= now {
-        Timestamp::now().checked_add(offset(at - now))
-    } else {
-        Timestamp::now().checked_sub(offset(now - at))
-    };
-    shown.unwrap_or_else(|_| Timestamp::now())
 }

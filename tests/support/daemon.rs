@@ -64,7 +64,7 @@ impl Daemon {
     pub fn wait_for(&mut self, text: &str) -> String {
         let mut seen = String::new();
         loop {
-            match self.log.recv_timeout(Duration::from_secs(60)) {
+            match self.log.recv_timeout(Duration::from_mins(1)) {
                 Ok(line) if line.contains(text) => return line,
                 Ok(line) => {
                     seen.push_str(&line);

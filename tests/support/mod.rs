@@ -5,6 +5,7 @@
     unreachable_pub,
     missing_debug_implementations,
     clippy::unwrap_used,
+    clippy::match_wild_err_arm,
     clippy::indexing_slicing,
     reason = "every test program uses a part of it"
 )]
@@ -28,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 pub use client::Client;
 
 /// Long enough for a busy machine; only a test that fails waits so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits for something that must happen.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {

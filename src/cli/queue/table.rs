@@ -40,7 +40,7 @@ impl Table {
     pub(super) fn row(&mut self, record: &MessageRecord) -> String {
         let mut text = String::new();
         if self.messages() == 0 {
-            self.line(&mut text, &["ID", "STATE", "AGE", "SIZE", "FROM", "TO"]);
+            self.line(&mut text, &["ID", "STATE", "AGE", "SIZE", "FROM", "TO"], "");
         }
         self.bytes += record.size_bytes;
         let state = MessageState::ALL.iter().position(|s| *s == record.state);
@@ -56,8 +56,9 @@ impl Table {
                 &age,
                 &size(record.size_bytes),
                 &harmless(reverse_path(record)),
-                &harmless(&to(record)),
+                &harmless(first_forward_path(record)),
             ],
+            &others(record),
         );
         if let Some(why) = self.why(record) {
             let why = harmless(&why);
@@ -100,7 +101,8 @@ impl Table {
         self.counts.iter().sum()
     }
 
-    fn line(&self, text: &mut String, columns: &[&str; 6]) {
+    /// `others` is kept whatever is cut.
+    fn line(&self, text: &mut String, columns: &[&str; 6], others: &str) {
         let [id, state, age, size, from, to] = columns;
         let (from, to, from_width) = match self.width {
             Some(width) => {
@@ -108,7 +110,7 @@ impl Table {
                 let from_width = rest / 2;
                 (
                     cut(from, from_width),
-                    cut(to, rest - from_width),
+                    cut(to, (rest - from_width).saturating_sub(others.len())),
                     from_width,
                 )
             }
@@ -117,7 +119,7 @@ impl Table {
         // Writing to a `String` cannot fail.
         let _ = writeln!(
             text,
-            "{id:<16}  {state:<9}  {age:>6}  {size:>8}  {from:<from_width$}  {to}"
+            "{id:<16}  {state:<9}  {age:>6}  {size:>8}  {from:<from_width$}  {to}{others}"
         );
     }
 
@@ -145,11 +147,16 @@ pub(super) fn reverse_path(record: &MessageRecord) -> &str {
     }
 }
 
-fn to(record: &MessageRecord) -> String {
-    match record.recipients.as_slice() {
-        [] => String::new(),
-        [one] => one.address.clone(),
-        [first, others @ ..] => format!("{} +{}", first.address, others.len()),
+fn first_forward_path(record: &MessageRecord) -> &str {
+    let first = record.recipients.first();
+    first.map_or("", |recipient| &recipient.address)
+}
+
+/// ` +2` for two more recipients.
+fn others(record: &MessageRecord) -> String {
+    match record.recipients.len() {
+        0 | 1 => String::new(),
+        recipients => format!(" +{}", recipients - 1),
     }
 }
 
@@ -194,7 +201,7 @@ mod tests {
             for line in text.lines() {
                 assert!(line.chars().count() <= width, "{width}: {line}");
             }
-            assert!(!text.contains('\x1b'), "{text}");
+            assert!(text.contains(" +199\n") && !text.contains('\x1b'), "{text}");
         }
     }
 
