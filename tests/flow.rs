@@ -1,9 +1,5 @@
 //! Mail flows from a client through the queue to the upstream.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test's helpers fail as tests do"
-)]
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as tests do")]
 
 mod support;
 
