@@ -1,4 +1,17 @@
 //! exorelay: a local SMTP relay that queues durably and forwards to Exchange Online.
+//!
+//! ```text
+//! cli                     the commands
+//! relay                   builds every part, starts, drains; the only room that knows all of them
+//! config      admin       settings in, questions answered
+//! listener    delivery    sockets, timeouts, tasks; they meet only at the queue
+//! queue       oauth       what outlives a connection      (sandbox: the other side, for trying out)
+//! smtp                    the codec and two machines, without I/O
+//! mail   secret   telemetry   tls     shared words
+//! ```
+//!
+//! Imports point downwards only; a test keeps it so.
+#![doc = include_str!("../docs/message.md")]
 
 pub mod admin;
 pub mod cli;

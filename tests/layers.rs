@@ -67,12 +67,8 @@ fn no_room_uses_one_above_it() {
     assert!(files.len() > 50);
     for file in files {
         let inside = file.strip_prefix(&root).unwrap();
-        let top = inside
-            .components()
-            .next()
-            .unwrap()
-            .as_os_str()
-            .to_string_lossy();
+        let top = inside.components().next().unwrap();
+        let top = top.as_os_str().to_string_lossy();
         let room = top.trim_end_matches(".rs");
         if room == "lib" {
             continue;
