@@ -61,12 +61,12 @@ fn rooms_named(line: &str) -> BTreeSet<String> {
 
 #[test]
 fn no_room_uses_one_above_it() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let sources_folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
-    sources(&root, &mut files);
+    sources(&sources_folder, &mut files);
     assert!(files.len() > 50);
     for file in files {
-        let inside = file.strip_prefix(&root).unwrap();
+        let inside = file.strip_prefix(&sources_folder).unwrap();
         let top = inside.components().next().unwrap();
         let top = top.as_os_str().to_string_lossy();
         let room = top.trim_end_matches(".rs");

@@ -6,13 +6,14 @@ use std::time::Duration;
 use oauth2::url::Url;
 use oauth2::{AuthUrl, DeviceAuthorizationUrl, RedirectUrl, TokenUrl};
 
-use super::cloud::{self, Cloud};
+use super::cloud;
 use super::reader::Table;
 use super::sender::Sender;
 use super::setting::words;
 use super::upstream::Upstream;
 use super::value::{Endpoint, HttpAddress, Secrets, Tenant};
 use crate::mail::Mailbox;
+use crate::oauth::Cloud;
 use crate::secret::SecretSource;
 
 /// One mailbox to send through.
@@ -164,7 +165,7 @@ impl Oauth {
             "device_code_url",
             cloud::device_code_url(provider, cloud, tenant),
         );
-        let scope = table.derived("scope", cloud::scope(provider, cloud, access));
+        let scope = table.derived("scope", cloud::scope(provider, cloud, access).to_owned());
         let redirect_uri = endpoint("redirect_uri", "http://localhost".to_owned());
         let identity_endpoint: Option<HttpAddress> = table.read("identity_endpoint", None);
         let oauth = Self {

@@ -7,6 +7,7 @@ use super::reader::Report;
 use super::settings::Settings;
 use super::upstream::UpstreamTls;
 use super::value::{UNIX_PATH_MAX_OCTETS, is_loopback_host, off_loopback, too_long};
+use crate::oauth::is_shared_tenant;
 
 /// Adds the problems of `settings` as a whole to `report`.
 pub(super) fn check(settings: &Settings, merged: &Merged, report: &mut Report) {
@@ -185,8 +186,7 @@ impl<'a> Check<'a> {
     fn application(&mut self, account: &Account) {
         let key = |key: &str| format!("account.{}.{key}", account.name);
         self.client_id(account);
-        let shared = ["common", "organizations", "consumers"];
-        if account.provider == Provider::Microsoft && shared.contains(&account.tenant_id.as_str()) {
+        if account.provider == Provider::Microsoft && is_shared_tenant(&account.tenant_id) {
             let what = if self.report.is_set(&key("tenant_id")) && account.tenant_id != "common" {
                 format!("\"{}\" names no single tenant", account.tenant_id)
             } else {

@@ -1,22 +1,20 @@
-//! The login service, scope and submission host of each provider and cloud.
+//! What follows from provider, cloud and tenant where the settings say nothing.
 //!
-//! National clouds differ in all three, and an application lives in exactly one of them. Values marked
-//! uncertain below come from products in the field, not from Microsoft's pages; all can be overridden.
+//! The table of Microsoft's clouds is [`Cloud`]'s own; all of its values can be overridden.
 
 use super::account::{Access, Provider};
-use super::setting::words;
+use super::setting::{Fault, Given, Setting, unknown_word};
+use crate::oauth::Cloud;
 
-words! {
-    /// Microsoft's separate clouds.
-    pub enum Cloud {
-        /// The commercial cloud, GCC included.
-        Global = "global",
-        /// US government, GCC High.
-        GccHigh = "gcc_high",
-        /// US Department of Defense.
-        Dod = "dod",
-        /// Operated by 21Vianet.
-        China = "china",
+impl Setting for Cloud {
+    fn parse(given: &Given<'_>) -> Result<Self, Fault> {
+        let text = given.text()?;
+        let cloud = Self::ALL.into_iter().find(|cloud| cloud.name() == text);
+        cloud.ok_or_else(|| unknown_word(text, &Self::ALL.map(Self::name)))
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        self.name().into()
     }
 }
 
@@ -45,41 +43,25 @@ pub(super) fn device_code_url(provider: Provider, cloud: Cloud, tenant: &str) ->
 }
 
 /// What a token is asked for: a person's grant needs `offline_access` to be renewed later.
-pub(super) fn scope(provider: Provider, cloud: Cloud, access: Access) -> String {
-    if provider == Provider::Google {
-        return "https://mail.google.com/".to_owned();
-    }
-    let delegated = access == Access::Delegated;
-    let resource = match cloud {
-        Cloud::Global if delegated => "https://outlook.office.com",
-        Cloud::Global => "https://outlook.office365.com",
-        Cloud::GccHigh | Cloud::Dod => "https://outlook.office365.us",
-        Cloud::China => "https://partner.outlook.cn",
-    };
-    if delegated {
-        format!("{resource}/SMTP.Send offline_access")
-    } else {
-        format!("{resource}/.default")
+pub(super) const fn scope(provider: Provider, cloud: Cloud, access: Access) -> &'static str {
+    match (provider, access) {
+        (Provider::Google, _) => "https://mail.google.com/",
+        (Provider::Microsoft, Access::Delegated) => cloud.delegated_scope(),
+        (
+            Provider::Microsoft,
+            Access::Application | Access::ManagedIdentity | Access::WorkloadIdentity,
+        ) => cloud.application_scope(),
     }
 }
 
 /// Where mail is submitted.
 pub(super) const fn smtp_host(provider: Provider, cloud: Cloud) -> &'static str {
-    match (provider, cloud) {
-        (Provider::Google, _) => "smtp.gmail.com",
-        (Provider::Microsoft, Cloud::Global) => "smtp.office365.com",
-        (Provider::Microsoft, Cloud::GccHigh) => "smtp.office365.us",
-        // Uncertain.
-        (Provider::Microsoft, Cloud::Dod) => "outlook-dod.office365.us",
-        (Provider::Microsoft, Cloud::China) => "smtp.partner.outlook.cn",
+    match provider {
+        Provider::Google => "smtp.gmail.com",
+        Provider::Microsoft => cloud.smtp_host(),
     }
 }
 
 fn endpoint(cloud: Cloud, tenant: &str, last: &str) -> String {
-    let host = match cloud {
-        Cloud::Global => "login.microsoftonline.com",
-        Cloud::GccHigh | Cloud::Dod => "login.microsoftonline.us",
-        Cloud::China => "login.partner.microsoftonline.cn",
-    };
-    format!("https://{host}/{tenant}/oauth2/v2.0/{last}")
+    format!("https://{}/{tenant}/oauth2/v2.0/{last}", cloud.login_host())
 }

@@ -37,7 +37,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 pub use account::{Access, Account, Oauth, Provider};
-pub use cloud::Cloud;
+
 pub use error::{ConfigError, Origin, Problem};
 pub use listener::{BareNewline, Listener, ListenerAuth, ListenerTls};
 pub use operation::{Admin, Alert, Bounce, BounceTo, Log, LogFormat, TokenStore};

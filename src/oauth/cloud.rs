@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::endpoint::{EndpointUrl, EndpointUrlError};
-
 /// A cloud is a bundle of hosts; an app must be registered in the cloud it is used in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -17,13 +15,6 @@ pub enum Cloud {
     Dod,
     /// Office 365 operated by 21Vianet.
     China,
-}
-
-/// A tenant cannot be put into a token URL.
-#[derive(Debug, thiserror::Error)]
-#[error("\"{tenant}\" is not a tenant: give its GUID or one of its domains")]
-pub struct TenantError {
-    tenant: String,
 }
 
 impl Cloud {
@@ -80,19 +71,6 @@ impl Cloud {
             Self::China => "smtp.partner.outlook.cn",
         }
     }
-
-    /// The token endpoint of a tenant: a GUID, a verified domain, or one of the shared names.
-    pub fn token_url(self, tenant: &str) -> Result<EndpointUrl, TenantError> {
-        let refused = || TenantError {
-            tenant: tenant.to_owned(),
-        };
-        if !is_tenant(tenant) {
-            return Err(refused());
-        }
-        let url = format!("https://{}/{tenant}/oauth2/v2.0/token", self.login_host());
-        // A tenant of those characters always fits into a URL.
-        url.parse().map_err(|_: EndpointUrlError| refused())
-    }
 }
 
 /// Whether `tenant` is one of the names that stand for many tenants.
@@ -103,18 +81,6 @@ pub fn is_shared_tenant(tenant: &str) -> bool {
     ["common", "organizations", "consumers"]
         .iter()
         .any(|shared| tenant.eq_ignore_ascii_case(shared))
-}
-
-/// Letters, digits and hyphens, in labels between dots: what GUIDs, domains and shared names have in
-/// common, and nothing that could change the path.
-fn is_tenant(tenant: &str) -> bool {
-    tenant.len() <= 253
-        && tenant.split('.').all(|label| {
-            !label.is_empty()
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        })
 }
 
 #[cfg(test)]
@@ -129,47 +95,6 @@ mod tests {
             assert_eq!(serde_json::from_value::<Cloud>(name).unwrap(), cloud);
         }
         assert_eq!(Cloud::default(), Cloud::Global);
-    }
-
-    #[test]
-    fn token_url_is_built_from_host_and_tenant() {
-        let guid = "11111111-2222-3333-4444-555555555555";
-        assert_eq!(
-            Cloud::Global.token_url(guid).unwrap().as_str(),
-            format!("https://login.microsoftonline.com/{guid}/oauth2/v2.0/token")
-        );
-        assert_eq!(
-            Cloud::China.token_url("contoso.cn").unwrap().as_str(),
-            "https://login.partner.microsoftonline.cn/contoso.cn/oauth2/v2.0/token"
-        );
-        for cloud in Cloud::ALL {
-            assert_eq!(
-                cloud.token_url("common").unwrap().host(),
-                cloud.login_host()
-            );
-        }
-    }
-
-    #[test]
-    fn text_that_would_change_the_url_is_no_tenant() {
-        for tenant in [
-            "",
-            ".",
-            "..",
-            "a..b",
-            "a/b",
-            "a?b",
-            "a#b",
-            "a@b",
-            "a b",
-            "%2e%2e",
-            "contoso.com.",
-            "{tenant}",
-            "ü.de",
-        ] {
-            let error = Cloud::Global.token_url(tenant).unwrap_err();
-            assert!(error.to_string().contains("GUID"), "{tenant}");
-        }
     }
 
     #[test]

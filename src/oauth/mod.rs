@@ -23,7 +23,7 @@ mod state;
 mod status;
 mod token;
 
-pub use cloud::{Cloud, TenantError, is_shared_tenant};
+pub use cloud::{Cloud, is_shared_tenant};
 pub use endpoint::{EndpointUrl, EndpointUrlError};
 pub use error::{FaultError, OperatorError, RetryError, TokenError};
 pub use response::ErrorResponse;
