@@ -10,6 +10,7 @@ use super::operation::{BounceTo, DELAY_WARNING, LogFormat};
 use super::reader::Report;
 use super::sender::SenderPolicy;
 use super::settings::Settings;
+use super::upstream::RECIPIENTS_PER_DAY;
 use super::value::ListenAddress;
 
 /// Whether it is switched on, its key, and what it is in the operator's words.
@@ -97,16 +98,16 @@ const ACCOUNT: &[Refusal<Account>] = &[
         "\"workload_identity\"",
     ),
     (
-        |a| a.client_secrets.len() > 1,
-        "client_secret",
-        "more than one secret",
-    ),
-    (
         |a| a.client_certificate.is_some(),
         "client_certificate",
         "a client certificate",
     ),
     (|a| a.smtp.proxy.is_some(), "smtp.proxy", "a proxy"),
+    (
+        |a| a.smtp.recipients_per_day != RECIPIENTS_PER_DAY,
+        "smtp.recipients_per_day",
+        "counting the recipients of a day",
+    ),
     (
         |a| a.sender.policy == SenderPolicy::Mailbox,
         "sender.policy",

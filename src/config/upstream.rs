@@ -63,6 +63,9 @@ words! {
     }
 }
 
+/// What Exchange Online takes from a mailbox within 24 hours.
+pub(super) const RECIPIENTS_PER_DAY: u32 = 10_000;
+
 impl Upstream {
     pub(super) fn read(table: Table<'_>, host: &str) -> Self {
         let upstream = Self {
@@ -74,7 +77,11 @@ impl Upstream {
             connections: table.bounded("connections", 3, 1..=1000),
             messages_per_minute: table.bounded("messages_per_minute", 30, 0..=1_000_000),
             recipients_per_message: table.bounded("recipients_per_message", 500, 1..=100_000),
-            recipients_per_day: table.bounded("recipients_per_day", 10_000, 0..=1_000_000_000),
+            recipients_per_day: table.bounded(
+                "recipients_per_day",
+                RECIPIENTS_PER_DAY,
+                0..=1_000_000_000,
+            ),
             timeouts: Timeouts::read(table.section("timeouts")),
         };
         table.finish();
