@@ -44,7 +44,9 @@ pub(super) struct Session<'a, S> {
     output: BytesMut,
     /// Room for the transaction in progress.
     draft: Option<Draft>,
+    /// When the session is over; a transaction begun before gets its own full time.
     deadline: Instant,
+    transaction_deadline: Option<Instant>,
 }
 
 /// What reading led to.
@@ -71,6 +73,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             output: BytesMut::with_capacity(512),
             draft: None,
             deadline: Instant::now() + settings.timeouts.session,
+            transaction_deadline: None,
             settings,
         }
     }
@@ -96,6 +99,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             }
             if !self.machine.in_transaction() {
                 self.draft = None;
+                self.transaction_deadline = None;
             }
         }
     }
@@ -107,6 +111,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 let room = match self.queue.draft(size_bytes) {
                     Ok(draft) => {
                         self.draft = Some(draft);
+                        let patience = self.settings.timeouts.session;
+                        self.transaction_deadline = Some(Instant::now() + patience);
                         Ok(())
                     }
                     Err(error) => Err(storage_reply(&error)),
@@ -195,9 +201,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     async fn flush(&mut self) -> io::Result<()> {
         if !self.output.is_empty() {
             // A client that never reads its replies is a client that takes too long.
-            let until = self
-                .deadline
-                .min(Instant::now() + self.settings.timeouts.command);
+            let until = Instant::now() + self.settings.timeouts.command;
             let written = timeout_at(until, async {
                 self.stream.write_all(&self.output).await?;
                 self.stream.flush().await
@@ -207,6 +211,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         }
         Ok(())
+    }
+
+    fn patience_ends(&self) -> Instant {
+        self.transaction_deadline.unwrap_or(self.deadline)
     }
 
     async fn read_command(
@@ -225,7 +233,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     }
 
     async fn read(&mut self, octets: usize, patience: std::time::Duration) -> io::Result<Read> {
-        let until = self.deadline.min(Instant::now() + patience);
+        let until = self.patience_ends().min(Instant::now() + patience);
         self.input.reserve(octets);
         match timeout_at(until, self.stream.read_buf(&mut self.input)).await {
             Ok(Ok(0)) => Ok(Read::End(Ended::ClientGone)),
