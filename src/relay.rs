@@ -14,7 +14,7 @@ use tracing::Instrument;
 
 use crate::admin;
 use crate::config::{Account, PartError, Settings};
-use crate::delivery::Dispatcher;
+use crate::delivery::{Dispatcher, Quota};
 use crate::listener::{BindError, Listener};
 use crate::oauth::{self, TokenSource};
 use crate::queue::{OpenError, Queue};
@@ -215,7 +215,13 @@ async fn open_account(
         source,
     })?;
     let part = settings.delivery_part(account);
-    let dispatcher = Dispatcher::new(part, queue.clone(), source.clone(), config);
+    let dispatcher = Dispatcher::new(
+        part,
+        queue.clone(),
+        source.clone(),
+        config,
+        Quota::default(),
+    );
     Ok((dispatcher, source))
 }
 

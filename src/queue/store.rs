@@ -134,7 +134,10 @@ impl Queue {
     /// Opens or makes the folder, takes its lock, brings the schema up to date, frees what a crash
     /// left behind and starts the writer. Blocking: a second of work at most with a full queue.
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
-        let directory = settings.directory.clone();
+        let tuning = RwLock::new(Tuning::of(&settings));
+        let Settings {
+            directory, limits, ..
+        } = settings;
         make_folder(&directory)?;
         let lock = FolderLock::acquire(&directory).map_err(|error| match error {
             LockError::Held(holder) => OpenError::Held {
@@ -156,13 +159,13 @@ impl Queue {
         let (ops, inbox) = mpsc::channel(writer::INBOX_MAX);
         let shared = Arc::new(Shared {
             clock: stored_clock(&connection)?,
-            room: Room::new(settings.limits, &directory, messages, bytes),
+            room: Room::new(limits, &directory, messages, bytes),
             ids: QueueIdGenerator::new(node, newest),
             dropped_leases: Mutex::default(),
             nudge: ops.downgrade(),
             wakers: Mutex::default(),
             latched: watch::Sender::new(false),
-            tuning: RwLock::new(Tuning::of(&settings)),
+            tuning,
             directory: directory.clone(),
         });
         let thread =
