@@ -15,6 +15,7 @@ mod output;
 mod queue;
 mod run;
 mod sandbox;
+mod signals;
 mod status;
 mod text;
 
