@@ -218,20 +218,15 @@ async fn accept(
                     Denied::Network => replies::ACCESS_DENIED,
                     Denied::Total | Denied::Client => replies::TOO_MANY_CONNECTIONS,
                 };
-                turn_away(stream, &reply);
+                // The socket stays non-blocking.
+                if let Ok(stream) = stream.into_std() {
+                    say(&stream, &reply);
+                }
             }
         }
     }
-    for _ in 0..socket::BACKLOG {
-        let waiting = tokio::select! {
-            biased;
-            accepted = socket.accept() => accepted.ok(),
-            () = std::future::ready(()) => None,
-        };
-        match waiting {
-            Some((stream, _)) => turn_away(stream, &replies::STOPPING),
-            None => break,
-        }
+    for stream in socket::waiting(socket) {
+        say(&stream, &replies::STOPPING);
     }
 }
 
@@ -253,12 +248,10 @@ async fn serve(
     }
 }
 
-/// One short write that cannot block, then the connection is closed.
-fn turn_away(stream: TcpStream, reply: &Reply) {
+/// One short write, which the empty send buffer takes; then the connection is closed.
+fn say(mut stream: &std::net::TcpStream, reply: &Reply) {
     let mut output = BytesMut::new();
     reply.encode(&mut output);
-    // The socket stays non-blocking, and its empty send buffer takes one line.
-    let _ = stream
-        .into_std()
-        .and_then(|mut stream| stream.write_all(&output));
+    // Who has gone already need not be told.
+    let _ = stream.write_all(&output);
 }

@@ -1,17 +1,18 @@
 //! Opening a port, also one that is about to be given up.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use rustix::net::sockopt::set_socket_reuseport;
+use rustix::net::{SocketFlags, accept_with};
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::Handle;
 
 /// Connections that may wait to be accepted; the system lowers it to its own bound.
-pub(super) const BACKLOG: u32 = 1024;
+const BACKLOG: u32 = 1024;
 
 /// Opens `address`.
 ///
@@ -41,6 +42,17 @@ pub(super) async fn bind(address: SocketAddr, leaving: &[&Handle]) -> io::Result
     // What cannot be taken back ends with the old sockets.
     let _ = share(&sharing, false);
     bound
+}
+
+/// Connections in the backlog of a port that is about to be closed. One that comes in the very moment
+/// is reset by the system.
+///
+/// The socket itself is asked: the runtime learns of connections only when it looks again.
+pub(super) fn waiting(listener: &TcpListener) -> impl Iterator<Item = TcpStream> {
+    let next = move || accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok();
+    std::iter::from_fn(next)
+        .take(BACKLOG as usize)
+        .map(TcpStream::from)
 }
 
 fn bind_shared(address: SocketAddr) -> io::Result<TcpListener> {

@@ -269,6 +269,11 @@ impl Parts {
         if self.admin.as_ref().is_some_and(|(now, _)| *now == path) {
             return Ok(None);
         }
+        let now = self.settings.as_ref();
+        if now.is_some_and(|now| now.queue.directory != settings.queue.directory) {
+            // Refused already, and the socket may have moved with the queue.
+            return Ok(None);
+        }
         let server = spawn_blocking(move || admin::Server::bind(&path)).await??;
         Ok(Some(server))
     }
