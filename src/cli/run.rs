@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use sd_notify::NotifyState;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,6 +38,11 @@ fn daemon(loaded: &Loaded) -> Result<(), CliError> {
     runtime()?.block_on(async {
         let stop = CancellationToken::new();
         tokio::spawn(stop_on_signal(stop.clone()));
+        // A limit on file sizes (LimitFSIZE=) is then a write that fails, as on a full disk, and
+        // not the end of the daemon. Once registered, the handler stays.
+        if let Err(error) = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())) {
+            tracing::warn!(%error, "a limit on file sizes would end the daemon");
+        }
         serve(loaded, stop, |_| {}).await
     })
 }
