@@ -126,11 +126,11 @@ impl Obedience {
     }
 }
 
-/// One or two cores are enough for any upstream; more threads only cost memory.
+/// The queue has a thread of its own, which wants a core; more than a few threads only cost memory.
 pub(super) fn runtime() -> Result<Runtime, CliError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Builder::new_multi_thread()
-        .worker_threads(cores.clamp(2, 4))
+        .worker_threads(cores.saturating_sub(1).clamp(1, 4))
         .max_blocking_threads(64)
         .thread_keep_alive(Duration::from_secs(10))
         .enable_all()

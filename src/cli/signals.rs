@@ -30,6 +30,9 @@ impl Signals {
                 CliError::new(Exit::Failed, format!("cannot catch signals: {error}"))
             })
         };
+        // A limit on file sizes (LimitFSIZE=) is then a write that fails, as on a full disk, and not the
+        // end of the process. Once registered, the handler stays.
+        let _ = caught(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
         Ok(Self {
             terminate: caught(SignalKind::terminate())?,
             interrupt: caught(SignalKind::interrupt())?,

@@ -34,7 +34,9 @@ pub(super) enum Ended {
 
 /// Read from the socket at once.
 const INPUT_BYTES: usize = 4 * 1024;
-const CONTENT_INPUT_BYTES: usize = 32 * 1024;
+const CONTENT_INPUT_BYTES: usize = 8 * 1024;
+/// Once content has filled a block, the client has much to say.
+const LONG_CONTENT_INPUT_BYTES: usize = 64 * 1024;
 
 pub(super) struct Session<'a, S> {
     stream: S,
@@ -176,14 +178,18 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     ) -> io::Result<Option<Ended>> {
         let settings = self.routed();
         let mut intake = Intake::new(&settings, client(&self.machine, self.peer), envelope, draft);
-        while !intake.receive(&mut self.input).await {
+        let mut block = CONTENT_INPUT_BYTES;
+        loop {
+            if self.input.len() >= CONTENT_INPUT_BYTES {
+                block = LONG_CONTENT_INPUT_BYTES;
+            }
+            if intake.receive(&mut self.input).await {
+                break;
+            }
             self.flush().await?;
-            match self
-                .read(CONTENT_INPUT_BYTES, self.settings.timeouts.data)
-                .await?
-            {
-                Read::Octets => {}
-                Read::End(ended) => return Ok(Some(ended)),
+            let read = self.read(block, self.settings.timeouts.data).await?;
+            if let Read::End(ended) = read {
+                return Ok(Some(ended));
             }
         }
         let reply = intake
@@ -274,8 +280,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             Ended::Closed | Ended::ClientGone => {}
         }
         self.flush().await?;
-        // The client has its last reply even if it has already gone.
-        let _ = self.stream.shutdown().await;
+        if matches!(ended, Ended::Timeout | Ended::Stopping) {
+            // The client may be writing: without this its octets would cost it our last reply.
+            let _ = self.stream.shutdown().await;
+        }
         Ok(ended)
     }
 }

@@ -3,12 +3,13 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rustix::fs::Advice;
 
-use crate::queue::OpenError;
+use crate::queue::{OpenError, error};
 
 /// `PRAGMA user_version` of the newest schema this program knows.
 const VERSION: i64 = 1;
@@ -25,6 +26,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         path: path.to_owned(),
         source,
     })?;
+    forget_unsynced(&log_of(path))?;
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     // Only of use before the first table: pages can then be handed back without a full VACUUM.
@@ -42,8 +44,46 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     // The log is folded back by the writer between batches.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.set_prepared_statement_cache_capacity(64);
+    fold_back(&connection)?;
     migrate(&connection)?;
     Ok(connection)
+}
+
+fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
+
+/// What a daemon that died has left of its log is read from the disk, not from memory: after a sync
+/// that failed, the kernel shows octets which the disk may never have got.
+fn forget_unsynced(log: &Path) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Folder {
+        path: log.to_owned(),
+        source,
+    };
+    match OpenOptions::new().read(true).write(true).open(log) {
+        Ok(file) => {
+            file.sync_all().map_err(failed)?;
+            let advised = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
+            advised.map_err(|errno| failed(errno.into()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Nothing new is appended to what another daemon has left: once all of the log is in the database,
+/// it is written from its beginning.
+fn fold_back(connection: &Connection) -> Result<(), OpenError> {
+    match connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        // A full disk, say: the log is sound, and is folded back later.
+        Err(error) if error::changed_nothing(&error) => {
+            tracing::warn!(%error, "the log of queue.db cannot be folded back for now");
+            Ok(())
+        }
+        folded => Ok(folded?),
+    }
 }
 
 /// SQLite gives the log beside the database the database's own mode.

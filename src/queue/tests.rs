@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::mail::{BodyType, Envelope, Mailbox, Recipient, ReversePath};
 
-fn settings(directory: &Path) -> Settings {
+pub(super) fn settings(directory: &Path) -> Settings {
     Settings {
         directory: directory.join("queue"),
         limits: Limits {
@@ -40,7 +40,7 @@ async fn close(queue: Queue) {
         .unwrap();
 }
 
-fn submission(recipients: &[&str]) -> Submission {
+pub(super) fn submission(recipients: &[&str]) -> Submission {
     let recipients = recipients
         .iter()
         .map(|address| Recipient {

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use super::Client;
 
@@ -93,6 +93,15 @@ impl Daemon {
         self.child.id()
     }
 
+    /// No file of the daemon may grow beyond `bytes`: as on a disk that is full.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = Rlimit {
+            current: bytes,
+            maximum: None,
+        };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Fsize, limit).unwrap();
+    }
+
     /// SIGKILL: no destructor runs, nothing is flushed.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
@@ -100,7 +109,7 @@ impl Daemon {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let id = rustix::process::Pid::from_child(&self.child);
+        let id = Pid::from_child(&self.child);
         rustix::process::kill_process(id, signal).unwrap();
     }
 
