@@ -89,6 +89,17 @@ struct Transaction {
     released_accounts: Vec<String>,
 }
 
+impl Transaction {
+    /// An account without due mail proves nothing about the disk.
+    fn has_written(&self) -> bool {
+        !self.released.is_empty()
+            || self.done.iter().any(|done| match done {
+                Done::Leased(leased, _) => !leased.leases.is_empty(),
+                _ => true,
+            })
+    }
+}
+
 /// What to tell whom once the transaction is on stable storage.
 #[derive(Debug)]
 enum Done {
@@ -169,7 +180,7 @@ impl Writer {
         let mut draft = Transaction::default();
         match self.transact(&mut batch, &mut draft) {
             Ok(()) => {
-                if mem::take(&mut self.refusing) {
+                if draft.has_written() && mem::take(&mut self.refusing) {
                     tracing::info!("the queue can store again");
                 }
                 for account in draft.released_accounts {
