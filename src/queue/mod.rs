@@ -28,6 +28,7 @@ mod id;
 mod insert;
 mod lease;
 mod lock;
+mod owner;
 mod query;
 mod retention;
 mod schedule;
