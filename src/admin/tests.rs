@@ -74,7 +74,7 @@ impl Bench {
         let stop = CancellationToken::new();
         let server = Server::bind(&folder.path().join("admin.sock")).unwrap();
         let source = Arc::new(Fixed(queue.clone()));
-        let server = tokio::spawn(server.run(queue.reader(), source, stop.clone()));
+        let server = tokio::spawn(server.run(queue.clone(), source, stop.clone()));
         Self {
             folder,
             queue,
@@ -215,6 +215,7 @@ async fn filters_are_applied_and_unknown_ones_refused() {
         let filter = Filter {
             state,
             account: account.map(str::to_owned),
+            ..Filter::default()
         };
         ids(&bench.client(), &filter).await.unwrap().len()
     };
@@ -308,7 +309,7 @@ async fn strangers_are_refused() {
     let queue = open_queue(folder.path());
     let socket = folder.path().join("admin.sock");
     let answers = Answers::new(
-        queue.reader(),
+        queue.clone(),
         Arc::new(Fixed(queue.clone())),
         CancellationToken::new(),
     );

@@ -171,6 +171,9 @@ impl From<ClientError> for CliError {
             ClientError::Silent { .. } => {
                 (Exit::TryAgain, "; see its log, or try again".to_owned())
             }
+            ClientError::Full { .. } => {
+                (Exit::TryAgain, "; try again once mail has left".to_owned())
+            }
             ClientError::Busy { .. } => (Exit::TryAgain, "; try again".to_owned()),
             ClientError::BrokenOff { .. } => (
                 Exit::TryAgain,

@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use crate::queue::bounds::Reservation;
 use crate::queue::content::{self, ContentFile, INLINE_MAX_BYTES};
+use crate::queue::import::Imported;
 use crate::queue::insert::{NewContent, NewMessage};
 use crate::queue::writer::Op;
 use crate::queue::{DraftError, Queue, QueueId, StorageError, Submission};
@@ -113,7 +114,24 @@ impl Draft {
     /// # Cancel safety
     /// A dropped call may still have stored the message: it will be delivered although the client
     /// was told nothing, as with a connection that dies before the reply.
-    pub async fn commit(mut self, submission: Submission) -> Result<Receipt, DraftError> {
+    pub async fn commit(self, submission: Submission) -> Result<Receipt, DraftError> {
+        self.store(submission, None).await
+    }
+
+    /// As [`Draft::commit`], for what an operator brings.
+    pub(super) async fn commit_imported(
+        self,
+        submission: Submission,
+        imported: Imported,
+    ) -> Result<Receipt, DraftError> {
+        self.store(submission, Some(Box::new(imported))).await
+    }
+
+    async fn store(
+        mut self,
+        submission: Submission,
+        imported: Option<Box<Imported>>,
+    ) -> Result<Receipt, DraftError> {
         let stored = match self.file {
             Some(_) => {
                 self.spill().await?;
@@ -131,6 +149,7 @@ impl Draft {
             content: stored,
             size_bytes: self.size_bytes,
             reservation: self.reservation,
+            imported,
         };
         self.queue
             .send(Op::Commit {

@@ -40,7 +40,7 @@ pub struct Settings {
 /// How long ended messages are remembered.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// History of delivered messages, without content.
+    /// History of delivered and deleted messages, without content.
     pub delivered: Duration,
     /// Failed messages, with content.
     pub failed: Duration,
@@ -74,6 +74,14 @@ impl Shared {
     pub(super) fn wake(&self, account: &str) {
         let wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(waker) = wakers.get(account) {
+            waker.notify_one();
+        }
+    }
+
+    /// Tells every account's dispatcher to look.
+    pub(super) fn wake_all(&self) {
+        let wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        for waker in wakers.values() {
             waker.notify_one();
         }
     }

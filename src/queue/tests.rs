@@ -91,6 +91,8 @@ fn settlement(recipients: Vec<RecipientOutcome>, retry: Retry) -> Settlement {
         retry,
         started_at: SystemTime::now(),
         remote: "smtp.office365.com".into(),
+        connection: Some(7),
+        uncertain: false,
     }
 }
 

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::queue::change::{self, Changed};
 use crate::queue::insert::{self, NewContent, NewMessage};
 use crate::queue::lock::FolderLock;
 use crate::queue::settle::{self, Settled};
@@ -50,6 +51,10 @@ pub(super) enum Op {
     Maintain {
         answer: Answer<()>,
     },
+    Change {
+        request: Box<change::Request>,
+        answer: Answer<Changed>,
+    },
     /// Leases were dropped.
     Look,
     Close,
@@ -69,6 +74,7 @@ impl Op {
             Self::Lease { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Settle { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Maintain { answer } => drop(answer.send(Err(error.clone()))),
+            Self::Change { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Look | Self::Close => {}
         }
     }
@@ -81,6 +87,7 @@ enum Done {
     Leased(Leased, Answer<Leased>),
     Settled(Box<Settled>, Answer<Outcome>),
     Maintained(retention::Swept, Answer<()>),
+    Changed(Box<Changed>, Answer<Changed>),
 }
 
 pub(super) fn spawn(
@@ -264,6 +271,14 @@ impl Writer {
                     Err(error) => drop(answer.send(Err(error))),
                 }
             }
+            Op::Change { request, answer } => {
+                let changed =
+                    self.guarded(|connection| change::change(connection, &self.shared, &request));
+                match changed {
+                    Ok(changed) => done.push(Done::Changed(Box::new(changed), answer)),
+                    Err(error) => drop(answer.send(Err(error))),
+                }
+            }
             Op::Look | Op::Close => {}
         }
     }
@@ -278,6 +293,7 @@ impl Writer {
                     content,
                     size_bytes,
                     reservation,
+                    ..
                 } = *message;
                 reservation.keep(size_bytes);
                 if let NewContent::File(file) = content {
@@ -310,6 +326,10 @@ impl Writer {
                     tracing::debug!("more history is old enough to be forgotten");
                 }
                 let _ = answer.send(Ok(()));
+            }
+            Done::Changed(mut changed, answer) => {
+                changed.take_effect(&self.shared);
+                let _ = answer.send(Ok(*changed));
             }
         }
     }
@@ -370,6 +390,7 @@ impl Done {
             Self::Leased(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Settled(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Maintained(_, answer) => drop(answer.send(Err(error.clone()))),
+            Self::Changed(_, answer) => drop(answer.send(Err(error.clone()))),
         }
     }
 }

@@ -48,6 +48,7 @@ impl Args {
         let filter = Filter {
             state: self.state,
             account: self.account,
+            ..Filter::default()
         };
         let narrowed = filter != Filter::default();
         let mut listing = if self.json {

@@ -172,7 +172,7 @@ fn why(detail: &MessageDetail, sender: &Sender, now: Timestamp) -> Option<String
             Some(reply) => format!("for an operator: {reply}"),
             None => "for an operator".to_owned(),
         },
-        MessageState::Failed | MessageState::Delivered => return None,
+        MessageState::Failed | MessageState::Delivered | MessageState::Deleted => return None,
         MessageState::Ready => "for its turn".to_owned(),
         MessageState::Deferred => {
             let next = match message.next_attempt_at {
@@ -241,10 +241,14 @@ mod tests {
                 last_reply: Some("451 4.7.0 busy".into()),
                 subject: Some("Scan".into()),
                 message_id: None,
+                quarantined: None,
             },
             listener: "local".into(),
             client: "127.0.0.1".into(),
             helo: String::new(),
+            tls: None,
+            auth_name: None,
+            events: Vec::new(),
             ended_at: None,
             history: vec![AttemptRecord {
                 number: 1,
@@ -254,6 +258,8 @@ mod tests {
                 remote: "smtp.office365.com".into(),
                 result: "deferred".into(),
                 reply: "451 4.7.0 busy".into(),
+                uncertain: false,
+                connection: Some(3),
             }],
         }
     }

@@ -189,6 +189,7 @@ mod tests {
             last_reply: Some("451 4.7.0 \x1b[31mserver busy".into()),
             subject: None,
             message_id: None,
+            quarantined: None,
         }
     }
 
