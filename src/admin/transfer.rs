@@ -107,18 +107,18 @@ impl Client {
                 let flow = if let Some(missing) = left {
                     let part = lines.take(usize::try_from(missing).unwrap_or(usize::MAX));
                     let missing = missing - part.len() as u64;
-                    let is_empty = part.is_empty();
-                    let flow = if is_empty {
-                        ControlFlow::Continue(())
-                    } else {
-                        each(Piece::Octets(part))
-                    };
-                    left = (missing > 0).then_some(missing);
-                    match left {
-                        None => flow.is_continue().then(|| each(Piece::End)).unwrap_or(flow),
-                        Some(_) if flow.is_continue() => break,
-                        Some(_) => flow,
+                    if missing > 0 && part.is_empty() {
+                        break;
                     }
+                    left = (missing > 0).then_some(missing);
+                    let mut flow = ControlFlow::Continue(());
+                    if !part.is_empty() {
+                        flow = each(Piece::Octets(part));
+                    }
+                    if flow.is_continue() && left.is_none() {
+                        flow = each(Piece::End);
+                    }
+                    flow
                 } else {
                     let Some(line) = lines.next() else { break };
                     match serde_json::from_slice(line).map_err(|e| self.strange(Some(e)))? {

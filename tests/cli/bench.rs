@@ -61,6 +61,13 @@ impl Bench {
         command
     }
 
+    /// What nobody should do to a queue.
+    pub(crate) fn sql(&self, statements: &str) {
+        let database = self.folder.path().join("queue/queue.db");
+        let connection = rusqlite::Connection::open(database).unwrap();
+        connection.execute_batch(statements).unwrap();
+    }
+
     pub(crate) fn queue(&self) -> Queue {
         open_queue(&self.folder.path().join("queue"))
     }

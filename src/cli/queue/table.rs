@@ -125,6 +125,9 @@ impl Table {
 
     fn why(&self, record: &MessageRecord) -> Option<String> {
         let reply = record.last_reply.as_deref();
+        if let Some(damage) = &record.quarantined {
+            return Some(format!("quarantined: {damage}"));
+        }
         match (record.state, record.next_attempt_at) {
             (MessageState::Deferred, Some(next)) => {
                 let reply = reply.unwrap_or("deferred");
