@@ -1,5 +1,7 @@
 //! Server and client over a socket in a folder of their own.
 
+mod hands;
+
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -20,8 +22,8 @@ use super::routes::{self, Answers};
 use super::*;
 use crate::mail::{BodyType, Envelope, Mailbox, Recipient, ReversePath};
 use crate::queue::{
-    Backoff, Filter, Limits, MessageRecord, MessageState, Origin, Queue, QueueId, Retention,
-    Settings, Submission,
+    Action, Backoff, Filter, Limits, MessageRecord, MessageState, Origin, Queue, QueueId,
+    Retention, Selection, Settings, Submission,
 };
 
 struct Bench {
@@ -326,6 +328,10 @@ async fn strangers_are_refused() {
         client.status().await.unwrap_err(),
         client.show(id).await.unwrap_err(),
         ids(&client, &Filter::default()).await.unwrap_err(),
+        client
+            .act(Action::Delete, &Selection::All, |_| {})
+            .await
+            .unwrap_err(),
     ] {
         assert!(
             matches!(error, ClientError::NotPermitted { .. }),
