@@ -152,7 +152,7 @@ impl Relay {
             renewals.spawn(async move { source.run(renewal).await }.instrument(span));
         }
         let answers = CancellationToken::new();
-        let admin = self.admin.run(queue.reader(), self.view, answers.clone());
+        let admin = self.admin.run(queue.clone(), self.view, answers.clone());
         let admin = tokio::spawn(admin);
         let housekeeping = tokio::spawn(keep_house(queue.clone()));
         let latched = tokio::select! {

@@ -34,6 +34,7 @@ impl QueueStatus {
             limit_bytes: limits.bytes_max,
             counts: counts.accounts,
             oldest_received_at: counts.oldest_received_at,
+            quarantined: counts.quarantined,
             full: queue.is_full().map(|full| full.to_string()),
             latched: queue.is_latched(),
             error,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustls::ClientConfig;
@@ -65,7 +65,12 @@ pub(super) struct Worker {
     number: usize,
     shared: Arc<Shared>,
     connection: Option<Connection>,
+    /// Of the connection opened last, as in the log.
+    connection_number: Option<u64>,
 }
+
+/// Connections of this process have numbers, so that the history of a message leads to its log lines.
+static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 
 /// What an attempt has found out so far.
 #[derive(Debug, Default)]
@@ -74,6 +79,8 @@ struct Attempt {
     trouble: Option<Trouble>,
     presented: usize,
     reply: String,
+    /// Some part of it was lost between the final dot and the reply.
+    uncertain: bool,
 }
 
 impl Worker {
@@ -82,6 +89,7 @@ impl Worker {
             number,
             shared,
             connection: None,
+            connection_number: None,
         }
     }
 
@@ -148,6 +156,7 @@ impl Worker {
             trouble,
             presented,
             reply,
+            uncertain,
         } = attempt;
         // A network that is down is an attempt that failed; trouble of the account is none.
         let counts = trouble
@@ -166,6 +175,8 @@ impl Worker {
             },
             started_at,
             remote: self.shared.settings.host.clone(),
+            connection: (presented > 0).then_some(self.connection_number).flatten(),
+            uncertain,
             reply,
         };
         self.settle(lease, settlement).await;
@@ -240,7 +251,7 @@ impl Worker {
         Ok(self.connection.insert(connection))
     }
 
-    async fn open(&self) -> Result<Connection, Trouble> {
+    async fn open(&mut self) -> Result<Connection, Trouble> {
         let token = self.token().await?;
         let refused = match self.open_with(&token).await {
             Err(ConnectionError::Protocol(ClientError::AuthRefused { reply })) => reply,
@@ -261,14 +272,17 @@ impl Worker {
         Err(authentication(&refused))
     }
 
-    async fn open_with(&self, token: &AccessToken) -> Result<Connection, ConnectionError> {
+    async fn open_with(&mut self, token: &AccessToken) -> Result<Connection, ConnectionError> {
         let settings = &self.shared.settings;
         let mut connection =
             Connection::open(settings, &self.shared.tls, &self.shared.connections).await?;
         connection.authenticate(&settings.mailbox, token).await?;
+        let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+        self.connection_number = Some(number);
         tracing::debug!(
             account = settings.account,
             host = settings.host,
+            connection = number,
             "connected"
         );
         Ok(connection)
@@ -365,6 +379,7 @@ impl Attempt {
             }
         }
         self.reply = text;
+        self.uncertain |= uncertain;
     }
 }
 

@@ -9,13 +9,14 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use rustix::fs::Advice;
 
-use crate::queue::{OpenError, error};
+use crate::queue::{OpenError, StorageError, error};
 
 /// `PRAGMA user_version` of the newest schema this program knows.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Each step brings the schema from its index to the next version.
-const MIGRATIONS: [&str; VERSION as usize] = [include_str!("schema_1.sql")];
+const MIGRATIONS: [&str; VERSION as usize] =
+    [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// `exrq`, so that `file` and this program can tell our database from another.
 const APPLICATION_ID: i64 = 0x6578_7271;
@@ -105,11 +106,18 @@ fn make_private(path: &Path) -> io::Result<()> {
 }
 
 /// A connection for listings, which never holds the writer up.
-pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StorageError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.pragma_update(None, "cache_size", -2048)?;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found != VERSION {
+        return Err(StorageError::Schema {
+            found,
+            known: VERSION,
+        });
+    }
     Ok(connection)
 }
 

@@ -3,7 +3,10 @@
 use tempfile::TempDir;
 use tokio::sync::oneshot::Receiver;
 
+use tokio::sync::oneshot;
+
 use super::*;
+use crate::queue::Leased;
 use crate::queue::tests::{settings, submission};
 use crate::queue::{MessageState, Queue, schema};
 
@@ -55,6 +58,7 @@ impl Bench {
             content,
             size_bytes: size as u64,
             reservation: self.queue.shared.room.reserve(size as u64).unwrap(),
+            imported: None,
         });
         (id, Op::Commit { message, answer }, answered)
     }
