@@ -228,7 +228,7 @@ fn remove_files(shared: &Shared, ids: Vec<QueueId>) {
     if ids.is_empty() {
         return;
     }
-    let directory = shared.settings.directory.clone();
+    let directory = shared.directory.clone();
     let remove = move || {
         for id in ids {
             if let Err(error) = std::fs::remove_file(content::path_of(&directory, id)) {

@@ -92,7 +92,7 @@ impl Draft {
     async fn spill(&mut self) -> Result<(), StorageError> {
         let octets = std::mem::take(&mut self.buffer);
         let file = self.file.take();
-        let path = content::path_of(&self.queue.shared.settings.directory, self.id);
+        let path = content::path_of(&self.queue.shared.directory, self.id);
         let (file, mut octets) = blocking(move || {
             let mut file = match file {
                 Some(file) => file,

@@ -266,7 +266,7 @@ fn load(
         content: Content::Inline(Bytes::new()),
     };
     message.content = if stored == STORED_FILE {
-        let path = content::path_of(&shared.settings.directory, queue_id);
+        let path = content::path_of(&shared.directory, queue_id);
         match std::fs::metadata(&path) {
             Ok(metadata) if metadata.len() == message.size_bytes => Content::File {
                 path,

@@ -333,7 +333,7 @@ impl Writer {
     }
 
     fn remove_content_file(&self, id: QueueId) {
-        let path = content::path_of(&self.shared.settings.directory, id);
+        let path = content::path_of(&self.shared.directory, id);
         if let Err(error) = std::fs::remove_file(&path) {
             // The next start sweeps it.
             tracing::warn!(queue_id = %id, %error, "content file of an ended message stays for now");

@@ -197,7 +197,7 @@ fn a_lease_that_was_undone_does_not_give_away_what_another_one_holds() {
 fn a_database_that_is_not_what_it_should_be_latches_the_queue_and_keeps_files_in_doubt() {
     let mut bench = Bench::new();
     let path = content::path_of(
-        &bench.queue.shared.settings.directory,
+        &bench.queue.shared.directory,
         bench.queue.shared.ids.generate(),
     );
     let mut file = content::ContentFile::create(path.clone()).unwrap();
