@@ -168,6 +168,8 @@ fn delivered() -> Settlement {
         started_at: SystemTime::now(),
         remote: "smtp.office365.com".into(),
         reply: reply.into(),
+        connection: Some(1),
+        uncertain: false,
     }
 }
 

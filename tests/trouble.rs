@@ -25,6 +25,7 @@ fn listed(relay: &Running, state: MessageState) -> Vec<MessageRecord> {
     let filter = Filter {
         state: Some(state),
         account: None,
+        ..Filter::default()
     };
     relay
         .view

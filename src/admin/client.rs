@@ -2,18 +2,19 @@
 
 use std::error::Error;
 use std::io;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::{Response, StatusCode, Url};
 
 use super::protocol::{ErrorBody, Status};
-use crate::queue::{Filter, MessageDetail, MessageRecord, QueueId};
+use crate::queue::{MessageDetail, QueueId};
 use crate::tls::{self, TlsError};
 
 /// A daemon that is silent for longer hangs; the largest queue is counted in far less.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// The largest message onto a slow disk.
+const UPLOAD_MAX: Duration = Duration::from_mins(10);
 /// Ten times what a message of 100,000 recipients with long replies comes to.
 const LINE_MAX_BYTES: usize = 512 * 1024 * 1024;
 /// Of an answer that is no listing.
@@ -43,6 +44,12 @@ pub enum ClientError {
     /// Stopping, or asked by too many at once.
     #[error("the daemon cannot answer now: {message}")]
     Busy {
+        /// Its words.
+        message: String,
+    },
+    /// No room in the queue, or on its disk.
+    #[error("the daemon takes nothing now: {message}")]
+    Full {
         /// Its words.
         message: String,
     },
@@ -102,6 +109,15 @@ pub struct Client {
 impl Client {
     /// Nothing is touched before the first question.
     pub fn new(socket: &Path) -> Result<Self, ClientError> {
+        Self::with_patience(socket, SILENCE_MAX)
+    }
+
+    /// For who sends large messages, whose answer comes only after their last octet.
+    pub fn patient(socket: &Path) -> Result<Self, ClientError> {
+        Self::with_patience(socket, UPLOAD_MAX)
+    }
+
+    fn with_patience(socket: &Path, silence_max: Duration) -> Result<Self, ClientError> {
         let http = reqwest::Client::builder()
             // Never used on this socket, yet no client is made without: this one needs no trust store.
             .tls_backend_preconfigured((*tls::untrusting_client_config()?).clone())
@@ -109,7 +125,7 @@ impl Client {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .pool_max_idle_per_host(0)
-            .read_timeout(SILENCE_MAX)
+            .read_timeout(silence_max)
             .user_agent(concat!("exorelay/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self {
@@ -147,37 +163,6 @@ impl Client {
         self.decode(response).await
     }
 
-    /// Calls `each` for every message the filter takes, oldest first, until it breaks.
-    pub async fn list(
-        &self,
-        filter: &Filter,
-        mut each: impl FnMut(MessageRecord) -> ControlFlow<()>,
-    ) -> Result<(), ClientError> {
-        let mut query = Vec::new();
-        if let Some(state) = filter.state {
-            query.push(("state", state.as_str()));
-        }
-        if let Some(account) = &filter.account {
-            query.push(("account", account.as_str()));
-        }
-        let mut response = self.get(&["v1", "queue"], &query).await?;
-        let mut lines = Lines::default();
-        while let Some(octets) = self.chunk(&mut response).await? {
-            lines.push(&octets).map_err(|TooLong| self.strange(None))?;
-            while let Some(line) = lines.next() {
-                let record = serde_json::from_slice(line).map_err(|e| self.strange(Some(e)))?;
-                if each(record).is_break() {
-                    return Ok(());
-                }
-            }
-        }
-        if lines.is_empty() {
-            Ok(())
-        } else {
-            Err(self.strange(None))
-        }
-    }
-
     /// One message, or none of that id.
     pub async fn show(&self, id: QueueId) -> Result<Option<MessageDetail>, ClientError> {
         match self.get(&["v1", "queue", id.as_str()], &[]).await {
@@ -187,16 +172,49 @@ impl Client {
         }
     }
 
-    async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Response, ClientError> {
+    pub(super) async fn get(
+        &self,
+        path: &[&str],
+        query: &[(String, String)],
+    ) -> Result<Response, ClientError> {
+        let mut url = self.url(path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.sent(self.http.get(url)).await
+    }
+
+    pub(super) async fn post_json(
+        &self,
+        path: &[&str],
+        value: &impl serde::Serialize,
+    ) -> Result<Response, ClientError> {
+        let body = serde_json::to_vec(value).map_err(|error| self.strange(Some(error)))?;
+        self.post(path, "application/json", body.into()).await
+    }
+
+    pub(super) async fn post(
+        &self,
+        path: &[&str],
+        kind: &str,
+        body: reqwest::Body,
+    ) -> Result<Response, ClientError> {
+        let request = self.http.post(self.url(path)?);
+        self.sent(request.header("content-type", kind).body(body))
+            .await
+    }
+
+    fn url(&self, path: &[&str]) -> Result<Url, ClientError> {
         // The host is only a name in a header: the connection goes to the socket.
         let mut url = Url::parse("http://exorelay/").map_err(|_| self.strange(None))?;
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        let sent = self.http.get(url).send().await;
+        Ok(url)
+    }
+
+    async fn sent(&self, request: reqwest::RequestBuilder) -> Result<Response, ClientError> {
+        let sent = request.send().await;
         let response = sent.map_err(|error| self.failure(error))?;
         let status = response.status();
         if status.is_success() {
@@ -214,6 +232,7 @@ impl Client {
         };
         Err(match status {
             StatusCode::SERVICE_UNAVAILABLE => ClientError::Busy { message },
+            StatusCode::INSUFFICIENT_STORAGE => ClientError::Full { message },
             status => ClientError::Refused {
                 status: status.as_u16(),
                 message,
@@ -221,7 +240,7 @@ impl Client {
         })
     }
 
-    async fn decode<T: serde::de::DeserializeOwned>(
+    pub(super) async fn decode<T: serde::de::DeserializeOwned>(
         &self,
         mut response: Response,
     ) -> Result<T, ClientError> {
@@ -235,7 +254,10 @@ impl Client {
         serde_json::from_slice(&answer).map_err(|error| self.strange(Some(error)))
     }
 
-    async fn chunk(&self, response: &mut Response) -> Result<Option<bytes::Bytes>, ClientError> {
+    pub(super) async fn chunk(
+        &self,
+        response: &mut Response,
+    ) -> Result<Option<bytes::Bytes>, ClientError> {
         response.chunk().await.map_err(|source| {
             if source.is_timeout() {
                 self.silent()
@@ -267,7 +289,7 @@ impl Client {
         }
     }
 
-    fn strange(&self, source: Option<serde_json::Error>) -> ClientError {
+    pub(super) fn strange(&self, source: Option<serde_json::Error>) -> ClientError {
         ClientError::Answer {
             path: self.path.clone(),
             source,
@@ -289,7 +311,7 @@ fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
 
 /// Cuts lines out of octets that come in any chunks.
 #[derive(Debug, Default)]
-struct Lines {
+pub(super) struct Lines {
     buffer: Vec<u8>,
     /// Octets of `buffer` that were handed out.
     taken: usize,
@@ -298,10 +320,10 @@ struct Lines {
 }
 
 #[derive(Debug)]
-struct TooLong;
+pub(super) struct TooLong;
 
 impl Lines {
-    fn push(&mut self, octets: &[u8]) -> Result<(), TooLong> {
+    pub(super) fn push(&mut self, octets: &[u8]) -> Result<(), TooLong> {
         self.buffer.drain(..self.taken);
         self.taken = 0;
         if self.buffer.len() + octets.len() > LINE_MAX_BYTES {
@@ -311,7 +333,7 @@ impl Lines {
         Ok(())
     }
 
-    fn next(&mut self) -> Option<&[u8]> {
+    pub(super) fn next(&mut self) -> Option<&[u8]> {
         let rest = self.buffer.get(self.taken..)?;
         let unsearched = rest.get(self.searched..)?;
         let Some(end) = memchr::memchr(b'\n', unsearched) else {
@@ -324,7 +346,15 @@ impl Lines {
         rest.get(..end)
     }
 
-    fn is_empty(&self) -> bool {
+    /// Octets that are no lines: up to `max` of what is there.
+    pub(super) fn take(&mut self, max: usize) -> &[u8] {
+        let start = self.taken;
+        self.taken = self.buffer.len().min(start.saturating_add(max));
+        self.searched = 0;
+        self.buffer.get(start..self.taken).unwrap_or_default()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
         self.taken == self.buffer.len()
     }
 }

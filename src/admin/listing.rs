@@ -1,7 +1,7 @@
 //! A listing of any length as a response body of bounded size in memory.
 //!
 //! ```text
-//! thread: Reader::list -> a line each -> blocks of BLOCK_BYTES -> channel of BLOCKS_AHEAD -> body
+//! thread: a line each -> blocks of BLOCK_BYTES -> channel of BLOCKS_AHEAD -> body
 //! ```
 
 use std::io;
@@ -11,12 +11,13 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes, HttpBody};
 use http_body::Frame;
+use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::one_line;
-use crate::queue::{Filter, MessageRecord, Reader, StorageError};
+use crate::queue::StorageError;
 
 const BLOCK_BYTES: usize = 32 * 1024;
 const BLOCKS_AHEAD: usize = 2;
@@ -33,29 +34,30 @@ pub(super) enum ListError {
 }
 
 /// What the thread sends. A channel that closes before [`Block::End`] has broken off.
-enum Block {
+pub(super) enum Block {
     Rows(Bytes),
     End,
 }
 
-/// Starts reading and returns once the first block is there, so that a failure at the start still has a
-/// status of its own. A failure later breaks the body off, which the client sees.
+/// Starts `produce` on a thread and returns once the first block is there, so that a failure at the
+/// start still has a status of its own. A failure later breaks the body off, which the client sees.
 pub(super) async fn stream(
-    queue: Reader,
-    filter: Filter,
     place: OwnedSemaphorePermit,
     stop: CancellationToken,
+    produce: impl FnOnce(&mut Lines) -> Result<(), StorageError> + Send + 'static,
 ) -> Result<Body, ListError> {
     let (sender, mut receiver) = mpsc::channel(BLOCKS_AHEAD);
     let stopped = stop.clone();
-    let producer = Producer {
+    let mut lines = Lines {
         sender,
         runtime: Handle::current(),
         stop,
         block: Vec::new(),
+        is_broken: false,
     };
     tokio::task::spawn_blocking(move || {
-        producer.run(&queue, &filter);
+        let produced = produce(&mut lines);
+        lines.end(produced);
         drop(place);
     });
     let first = match receiver.recv().await {
@@ -69,47 +71,42 @@ pub(super) async fn stream(
     }))
 }
 
-struct Producer {
+/// Where the thread writes to. Once it has said `Break`, nobody reads any more.
+pub(super) struct Lines {
     sender: mpsc::Sender<Result<Block, StorageError>>,
     runtime: Handle,
     stop: CancellationToken,
     block: Vec<u8>,
+    is_broken: bool,
 }
 
-impl Producer {
-    fn run(mut self, queue: &Reader, filter: &Filter) {
-        let mut flow = ControlFlow::Continue(());
-        let listed = queue.list(filter, |record| {
-            flow = self.push(&record);
-            flow
-        });
-        // Nobody is left to hear of what cannot be sent.
-        let _ = match listed {
-            Ok(()) if flow.is_break() => flow,
-            Ok(()) if self.flush().is_break() => ControlFlow::Break(()),
-            Ok(()) => self.send(Ok(Block::End)),
-            Err(error) => {
-                tracing::warn!(error = %one_line(&error), "admin: a listing was broken off");
-                self.send(Err(error))
-            }
-        };
+impl Lines {
+    /// For what must be waited for on the thread.
+    pub(super) fn runtime(&self) -> Handle {
+        self.runtime.clone()
     }
 
-    fn push(&mut self, record: &MessageRecord) -> ControlFlow<()> {
+    /// One value on a line of its own.
+    pub(super) fn push(&mut self, record: &impl Serialize) -> ControlFlow<()> {
         if let Err(error) = serde_json::to_writer(&mut self.block, record) {
             // Text and numbers always serialise; were it not so, the caller must not take the
             // listing for complete.
-            tracing::error!(%error, id = record.id, "admin: a record cannot be sent");
+            tracing::error!(%error, "admin: a record cannot be sent");
+            self.is_broken = true;
             return ControlFlow::Break(());
         }
         self.block.push(b'\n');
-        if self.block.len() < BLOCK_BYTES {
-            return ControlFlow::Continue(());
-        }
-        self.flush()
+        self.flush_if_long()
     }
 
-    fn flush(&mut self) -> ControlFlow<()> {
+    /// Octets as they are.
+    pub(super) fn octets(&mut self, octets: &[u8]) -> ControlFlow<()> {
+        self.block.extend_from_slice(octets);
+        self.flush_if_long()
+    }
+
+    /// What there is so far, for a reader who watches.
+    pub(super) fn flush(&mut self) -> ControlFlow<()> {
         if self.block.is_empty() {
             return ControlFlow::Continue(());
         }
@@ -117,8 +114,27 @@ impl Producer {
         self.send(Ok(Block::Rows(rows)))
     }
 
+    fn flush_if_long(&mut self) -> ControlFlow<()> {
+        if self.block.len() < BLOCK_BYTES {
+            return ControlFlow::Continue(());
+        }
+        self.flush()
+    }
+
+    fn end(mut self, produced: Result<(), StorageError>) {
+        // Nobody is left to hear of what cannot be sent.
+        let _ = match produced {
+            Ok(()) if self.is_broken || self.flush().is_break() => ControlFlow::Break(()),
+            Ok(()) => self.send(Ok(Block::End)),
+            Err(error) => {
+                tracing::warn!(error = %one_line(&error), "admin: an answer was broken off");
+                self.send(Err(error))
+            }
+        };
+    }
+
     /// Waits for a slow reader, until it is gone or the daemon stops.
-    fn send(&self, block: Result<Block, StorageError>) -> ControlFlow<()> {
+    fn send(&mut self, block: Result<Block, StorageError>) -> ControlFlow<()> {
         let sent = self.runtime.block_on(async {
             tokio::select! {
                 sent = self.sender.send(block) => sent.is_ok(),
@@ -128,6 +144,7 @@ impl Producer {
         if sent {
             ControlFlow::Continue(())
         } else {
+            self.is_broken = true;
             ControlFlow::Break(())
         }
     }

@@ -1,13 +1,17 @@
 //! The admin interface of a running daemon: HTTP over a Unix socket.
 //!
-//! It promises to answer without disturbing mail: listings are read from connections of their own, a
+//! It promises to answer without disturbing mail: changes are made in small steps, and listings are read from connections of their own, a
 //! row at a time, by a bounded number of callers. It refuses to know the parts of the daemon; what
 //! they are doing comes from a [`StatusSource`].
 //!
 //! ```text
 //! GET /v1/status          Status
-//! GET /v1/queue           one queue::MessageRecord a line, ?state= and ?account= narrow it
+//! GET /v1/queue           one queue::MessageRecord a line, narrowed by queue::Filter
 //! GET /v1/queue/{id}      queue::MessageDetail, or 404
+//! GET /v1/history         one queue::MessageDetail a line, narrowed by queue::HistoryFilter
+//! POST /v1/actions/{action}  queue::SelectionRequest in; a queue::Tally a line, the last with `done`
+//! POST /v1/export         queue::SelectionRequest in; for each message a line, then its content
+//! POST /v1/import         a line and the content in; the new id
 //! ```
 //!
 //! Everything else, and every failure, is `{"error": "..."}` with the status that fits. The routes
@@ -15,6 +19,7 @@
 
 mod cause;
 mod client;
+mod hands;
 mod listing;
 mod peer;
 mod protocol;
@@ -24,6 +29,8 @@ mod snapshot;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod transfer;
+mod user;
 
 pub(crate) use cause::one_line;
 pub use client::{Client, ClientError};
@@ -33,3 +40,4 @@ pub use protocol::{
 };
 pub use server::{BindError, Server};
 pub(crate) use snapshot::wall;
+pub(crate) use user::user_name;

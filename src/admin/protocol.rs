@@ -11,6 +11,8 @@ use std::pin::Pin;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::queue::{ImportRequest, QueueId, Sidecar, Tally};
+
 /// Knows what the parts of the daemon are doing.
 pub trait StatusSource: Send + Sync + 'static {
     /// The state of everything, now. Answers soon: nothing of it may wait for a network.
@@ -66,6 +68,9 @@ pub struct QueueStatus {
     pub unknown_accounts: BTreeMap<String, u64>,
     /// When the oldest waiting message was accepted.
     pub oldest_received_at: Option<Timestamp>,
+    /// How many of those held are damaged and were set aside.
+    #[serde(default)]
+    pub quarantined: u64,
     /// Why nothing more is accepted at the moment, if so.
     pub full: Option<String>,
     /// A storage failure has stopped the queue until a restart.
@@ -165,6 +170,49 @@ impl fmt::Display for AccountState {
             Self::Unknown => "unknown",
         })
     }
+}
+
+/// What an action has done so far.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Progress {
+    /// Whether this is all.
+    pub(super) done: bool,
+    #[serde(flatten)]
+    pub(super) tally: Tally,
+}
+
+/// A line of an export; after a message its content follows.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ExportLine {
+    /// How many messages are meant.
+    Total(u64),
+    Message(Box<Sidecar>),
+    /// A message that cannot be had.
+    Skipped {
+        id: QueueId,
+        why: String,
+    },
+}
+
+/// The line before the content of a message to be imported.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ImportHeader {
+    /// Of the content as it is sent.
+    pub(super) size_bytes: u64,
+    #[serde(flatten)]
+    pub(super) request: ImportRequest,
+}
+
+impl ImportHeader {
+    /// A hundred thousand recipients.
+    pub(super) const MAX_BYTES: usize = 32 * 1024 * 1024;
+}
+
+/// What became of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Imported {
+    pub(super) id: QueueId,
 }
 
 /// Every answer that is not the one asked for.

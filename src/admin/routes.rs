@@ -11,15 +11,15 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::hands;
 use super::listing::{self, ListError};
 use super::one_line;
 use super::peer::Peer;
 use super::protocol::{ErrorBody, Status, StatusSource};
-use crate::queue::{Filter, MessageDetail, MessageState, QueueId, Reader, StorageError};
+use crate::queue::{Filter, HistoryFilter, MessageDetail, Queue, QueueId, StorageError};
 
 /// Each holds a thread and a database connection until its reader is done.
 const LISTINGS_MAX: usize = 4;
@@ -27,10 +27,10 @@ const LISTINGS_MAX: usize = 4;
 /// What the answers are made from.
 #[derive(Clone)]
 pub(super) struct Answers {
-    queue: Reader,
+    pub(super) queue: Queue,
     status: Arc<dyn StatusSource>,
     listings: Arc<Semaphore>,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
 }
 
 impl fmt::Debug for Answers {
@@ -41,7 +41,7 @@ impl fmt::Debug for Answers {
 
 impl Answers {
     pub(super) fn new(
-        queue: Reader,
+        queue: Queue,
         status: Arc<dyn StatusSource>,
         stop: CancellationToken,
     ) -> Self {
@@ -52,17 +52,35 @@ impl Answers {
             stop,
         }
     }
+
+    /// A thread and a connection for a long answer.
+    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        let place = Arc::clone(&self.listings).try_acquire_owned();
+        place.map_err(|_| {
+            Failure::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("{LISTINGS_MAX} long answers are under way already; end one or try again"),
+            )
+        })
+    }
 }
 
-/// Read only: what changes something will be added where callers are known, on the socket.
+/// Everything, for the socket.
 pub(super) fn router(answers: Answers) -> Router {
+    read_only()
+        .merge(hands::router())
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(answers)
+}
+
+/// Changes nothing and hands out no content.
+fn read_only() -> Router<Answers> {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/queue", get(list))
         .route("/v1/queue/{id}", get(show))
-        .fallback(unknown)
-        .method_not_allowed_fallback(wrong_method)
-        .with_state(answers)
+        .route("/v1/history", get(history))
 }
 
 /// Lets only permitted peers through; needs `into_make_service_with_connect_info::<Peer>`.
@@ -96,40 +114,36 @@ async fn status(State(answers): State<Answers>) -> Json<Status> {
 }
 
 /// A name that is not known is refused: a later version's filter must not become no filter.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    state: Option<MessageState>,
-    account: Option<String>,
-}
-
 async fn list(
     State(answers): State<Answers>,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    query: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Response, Failure> {
-    let Query(query) =
-        query.map_err(|rejection| Failure::new(StatusCode::BAD_REQUEST, rejection.body_text()))?;
-    let filter = Filter {
-        state: query.state,
-        account: query.account,
-    };
-    let place = Arc::clone(&answers.listings)
-        .try_acquire_owned()
-        .map_err(|_| {
-            Failure::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!("{LISTINGS_MAX} listings are being read already; end one or try again"),
-            )
-        })?;
-    let body = listing::stream(answers.queue, filter, place, answers.stop)
-        .await
-        .map_err(|error| match error {
-            ListError::Storage(error) => Failure::storage(&error),
-            ListError::Stopping => {
-                Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping")
-            }
-        })?;
+    let filter = filter(query)?;
+    let (reader, place) = (answers.queue.reader(), answers.place()?);
+    let body = listing::stream(place, answers.stop, move |lines| {
+        reader.list(&filter, |record| lines.push(&record))
+    })
+    .await?;
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+async fn history(
+    State(answers): State<Answers>,
+    query: Result<Query<HistoryFilter>, QueryRejection>,
+) -> Result<Response, Failure> {
+    let filter = filter(query)?;
+    let (reader, place) = (answers.queue.reader(), answers.place()?);
+    let body = listing::stream(place, answers.stop, move |lines| {
+        reader.history(&filter, |detail| lines.push(&detail))
+    })
+    .await?;
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+fn filter<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Failure> {
+    let Query(filter) =
+        query.map_err(|rejection| Failure::new(StatusCode::BAD_REQUEST, rejection.body_text()))?;
+    Ok(filter)
 }
 
 async fn show(
@@ -139,7 +153,7 @@ async fn show(
     let unknown = |why| Failure::new(StatusCode::NOT_FOUND, why);
     let Path(text) = text.map_err(|rejection| unknown(rejection.body_text()))?;
     let id = QueueId::parse(&text).map_err(|error| unknown(error.to_string()))?;
-    let found = tokio::task::spawn_blocking(move || answers.queue.show(id))
+    let found = tokio::task::spawn_blocking(move || answers.queue.reader().show(id))
         .await
         .map_err(|error| Failure::internal(one_line(&error)))?
         .map_err(|error| Failure::storage(&error))?;
@@ -168,27 +182,38 @@ async fn wrong_method(request: Request) -> Failure {
 
 /// Any answer but the one asked for.
 #[derive(Debug)]
-struct Failure {
+pub(super) struct Failure {
     status: StatusCode,
     error: String,
 }
 
 impl Failure {
-    fn new(status: StatusCode, error: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
         Self {
             status,
             error: error.into(),
         }
     }
 
-    fn internal(error: String) -> Self {
+    pub(super) fn internal(error: String) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, error)
     }
 
-    fn storage(error: &StorageError) -> Self {
+    pub(super) fn storage(error: &StorageError) -> Self {
         let error = one_line(error);
-        tracing::warn!(%error, "admin: the queue cannot be read");
+        tracing::warn!(%error, "admin: the queue cannot be used");
         Self::internal(error)
+    }
+}
+
+impl From<ListError> for Failure {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Storage(error) => Self::storage(&error),
+            ListError::Stopping => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping")
+            }
+        }
     }
 }
 

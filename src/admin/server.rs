@@ -11,7 +11,7 @@ use super::peer::Peer;
 use super::protocol::StatusSource;
 use super::routes::{self, Answers};
 use super::socket::Socket;
-use crate::queue::Reader;
+use crate::queue::Queue;
 
 /// How long answers under way may take once the daemon stops.
 const GRACE: Duration = Duration::from_secs(2);
@@ -78,7 +78,7 @@ impl Server {
     /// A dropped call stops accepting and removes the socket; answers under way go on.
     pub async fn run(
         self,
-        queue: Reader,
+        queue: Queue,
         status: Arc<dyn StatusSource>,
         stop: CancellationToken,
     ) -> io::Result<()> {

@@ -37,6 +37,7 @@ impl QueueStatus {
             counts: counts.accounts,
             unknown_accounts: BTreeMap::new(),
             oldest_received_at: counts.oldest_received_at,
+            quarantined: counts.quarantined,
             full: queue.is_full().map(|full| full.to_string()),
             latched: queue.is_latched(),
             error,

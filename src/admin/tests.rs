@@ -1,5 +1,7 @@
 //! Server and client over a socket in a folder of their own.
 
+mod hands;
+
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -20,8 +22,8 @@ use super::routes::{self, Answers};
 use super::*;
 use crate::mail::{BodyType, Envelope, Mailbox, Recipient, ReversePath};
 use crate::queue::{
-    Backoff, Filter, Limits, MessageRecord, MessageState, Origin, Queue, QueueId, Retention,
-    Settings, Submission,
+    Action, Backoff, Filter, Limits, MessageRecord, MessageState, Origin, Queue, QueueId,
+    Retention, Selection, Settings, Submission,
 };
 
 struct Bench {
@@ -74,7 +76,7 @@ impl Bench {
         let stop = CancellationToken::new();
         let server = Server::bind(&folder.path().join("admin.sock")).unwrap();
         let source = Arc::new(Fixed(queue.clone()));
-        let server = tokio::spawn(server.run(queue.reader(), source, stop.clone()));
+        let server = tokio::spawn(server.run(queue.clone(), source, stop.clone()));
         Self {
             folder,
             queue,
@@ -215,6 +217,7 @@ async fn filters_are_applied_and_unknown_ones_refused() {
         let filter = Filter {
             state,
             account: account.map(str::to_owned),
+            ..Filter::default()
         };
         ids(&bench.client(), &filter).await.unwrap().len()
     };
@@ -308,7 +311,7 @@ async fn strangers_are_refused() {
     let queue = open_queue(folder.path());
     let socket = folder.path().join("admin.sock");
     let answers = Answers::new(
-        queue.reader(),
+        queue.clone(),
         Arc::new(Fixed(queue.clone())),
         CancellationToken::new(),
     );
@@ -325,6 +328,10 @@ async fn strangers_are_refused() {
         client.status().await.unwrap_err(),
         client.show(id).await.unwrap_err(),
         ids(&client, &Filter::default()).await.unwrap_err(),
+        client
+            .act(Action::Delete, &Selection::All, |_| {})
+            .await
+            .unwrap_err(),
     ] {
         assert!(
             matches!(error, ClientError::NotPermitted { .. }),

@@ -64,6 +64,21 @@ impl CliError {
         }
     }
 
+    /// The same of one thing among several: its name comes before each line.
+    pub(super) fn at(mut self, what: impl fmt::Display) -> Self {
+        for line in &mut self.lines {
+            *line = format!("{what}: {line}");
+        }
+        self
+    }
+
+    /// Says it on standard error, and the command goes on.
+    pub(super) fn say(&self) {
+        for line in &self.lines {
+            complain(line);
+        }
+    }
+
     /// The code it ends with.
     pub fn exit(&self) -> Exit {
         self.exit
@@ -85,9 +100,7 @@ impl CliError {
 
     /// Says it on standard error.
     pub(super) fn report(self) -> ExitCode {
-        for line in &self.lines {
-            complain(line);
-        }
+        self.say();
         self.exit.into()
     }
 }
@@ -180,6 +193,9 @@ impl From<ClientError> for CliError {
             ),
             ClientError::Silent { .. } => {
                 (Exit::TryAgain, "; see its log, or try again".to_owned())
+            }
+            ClientError::Full { .. } => {
+                (Exit::TryAgain, "; try again once mail has left".to_owned())
             }
             ClientError::Busy { .. } => (Exit::TryAgain, "; try again".to_owned()),
             ClientError::BrokenOff { .. } => (

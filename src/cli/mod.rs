@@ -11,7 +11,9 @@ mod config;
 mod context;
 mod demo;
 mod error;
+mod history;
 mod output;
+mod progress;
 mod queue;
 mod run;
 mod sandbox;
@@ -53,6 +55,7 @@ enum Command {
     Sandbox(sandbox::Args),
     Config(config::Args),
     Queue(queue::Args),
+    History(history::Args),
     Status(status::Args),
 }
 
@@ -64,6 +67,7 @@ impl Command {
             Self::Sandbox(args) => args.run(context),
             Self::Config(args) => args.run(context),
             Self::Queue(args) => args.run(context),
+            Self::History(args) => args.run(context),
             Self::Status(args) => args.run(context),
         }
     }

@@ -32,6 +32,12 @@ impl Output {
         written.map_err(|error| CliError::output(&error))
     }
 
+    /// Octets as they are.
+    pub(super) fn octets(&mut self, octets: &[u8]) -> Result<(), CliError> {
+        let written = self.writer.write_all(octets);
+        written.map_err(|error| CliError::output(&error))
+    }
+
     /// One value on one line, without the line end.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), CliError> {
         let written = serde_json::to_writer(&mut self.writer, value);
@@ -49,6 +55,28 @@ impl Output {
     pub(super) fn finish(mut self) -> Result<(), CliError> {
         let flushed = self.writer.flush();
         flushed.map_err(|error| CliError::output(&error))
+    }
+}
+
+/// One JSON array with an item on each line, however many come.
+#[derive(Debug, Default)]
+pub(super) struct JsonArray {
+    has_items: bool,
+}
+
+impl JsonArray {
+    pub(super) fn item(
+        &mut self,
+        output: &mut Output,
+        value: &impl Serialize,
+    ) -> Result<(), CliError> {
+        output.text(if self.has_items { ",\n" } else { "[\n" })?;
+        self.has_items = true;
+        output.json(value)
+    }
+
+    pub(super) fn end(self, output: &mut Output) -> Result<(), CliError> {
+        output.text(if self.has_items { "\n]\n" } else { "[]\n" })
     }
 }
 

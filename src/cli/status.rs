@@ -40,6 +40,7 @@ struct NotRunning<'a> {
 
 #[derive(Debug, Serialize)]
 struct FolderStatus<'a> {
+    quarantined: u64,
     counts: &'a BTreeMap<String, BTreeMap<String, u64>>,
     oldest_received_at: Option<Timestamp>,
 }
@@ -79,13 +80,18 @@ impl Args {
             return output.json_pretty(&NotRunning {
                 running: false,
                 queue: FolderStatus {
+                    quarantined: counts.quarantined,
                     counts: &counts.accounts,
                     oldest_received_at: counts.oldest_received_at,
                 },
             });
         }
         let now = Timestamp::now();
-        output.line(queue_line(&counts.accounts, counts.oldest_received_at, now))
+        output.line(queue_line(&counts.accounts, counts.oldest_received_at, now))?;
+        if counts.quarantined > 0 {
+            output.line(quarantine_line(counts.quarantined))?;
+        }
+        Ok(())
     }
 }
 
@@ -211,6 +217,9 @@ fn queue_lines(queue: &QueueStatus, now: Timestamp) -> Vec<String> {
         size(queue.bytes),
         size(queue.limit_bytes)
     ));
+    if queue.quarantined > 0 {
+        lines.push(quarantine_line(queue.quarantined));
+    }
     if queue.latched {
         lines.push(
             "  STOPPED by a storage failure: no mail is accepted or sent; see the log, then restart"
@@ -245,6 +254,13 @@ fn queue_line(
         parts.push(format!("{failed} failed and kept for inspection"));
     }
     format!("queue: {}", parts.join(", "))
+}
+
+fn quarantine_line(messages: u64) -> String {
+    format!(
+        "  QUARANTINED: {} damaged; exorelay queue verify tells what is wrong",
+        count(messages, "message")
+    )
 }
 
 /// `3 deferred, 12 ready`.

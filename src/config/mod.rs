@@ -48,6 +48,7 @@ pub use sender::{Sender, SenderPolicy};
 pub use settings::Settings;
 pub use show::Provenance;
 pub use upstream::{Timeouts, Upstream, UpstreamTls};
+pub(crate) use value::parse_duration;
 pub use value::{AddressPattern, ListenAddress, Proxy, ProxyKind};
 
 use layers::Merged;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustls::ClientConfig;
@@ -63,7 +64,12 @@ pub(super) struct Worker {
     /// What is under way ends; nothing new is begun.
     stop: CancellationToken,
     connection: Option<Connection>,
+    /// Of the connection opened last, as in the log.
+    connection_number: Option<u64>,
 }
+
+/// Connections of this process have numbers, so that the history of a message leads to its log lines.
+static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -89,6 +95,8 @@ struct Attempt {
     stopped: bool,
     presented: usize,
     reply: String,
+    /// Some part of it was lost between the final dot and the reply.
+    uncertain: bool,
 }
 
 impl Worker {
@@ -104,6 +112,7 @@ impl Worker {
             tenure,
             stop,
             connection: None,
+            connection_number: None,
         }
     }
 
@@ -174,6 +183,7 @@ impl Worker {
             stopped,
             presented,
             reply,
+            uncertain,
         } = attempt;
         if stopped && recipients.is_empty() {
             // The lease goes back as if it had never been taken.
@@ -204,6 +214,8 @@ impl Worker {
             },
             started_at,
             remote: self.shared.settings.host.clone(),
+            connection: (presented > 0).then_some(self.connection_number).flatten(),
+            uncertain,
             reply,
         };
         self.settle(lease, settlement).await;
@@ -288,7 +300,7 @@ impl Worker {
         Ok(self.connection.insert(connection))
     }
 
-    async fn open(&self) -> Result<Connection, Trouble> {
+    async fn open(&mut self) -> Result<Connection, Trouble> {
         let token = self.token().await?;
         let refused = match self.open_with(&token).await {
             Err(ConnectionError::Protocol(ClientError::AuthRefused { reply })) => reply,
@@ -309,14 +321,17 @@ impl Worker {
         Err(authentication(&refused))
     }
 
-    async fn open_with(&self, token: &AccessToken) -> Result<Connection, ConnectionError> {
+    async fn open_with(&mut self, token: &AccessToken) -> Result<Connection, ConnectionError> {
         let settings = &self.shared.settings;
         let mut connection =
             Connection::open(settings, &self.shared.tls, self.tenure.slot()).await?;
         connection.authenticate(&settings.mailbox, token).await?;
+        let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+        self.connection_number = Some(number);
         tracing::debug!(
             account = settings.account,
             host = settings.host,
+            connection = number,
             "connected"
         );
         Ok(connection)
@@ -413,6 +428,7 @@ impl Attempt {
             }
         }
         self.reply = text;
+        self.uncertain |= uncertain;
     }
 }
 

@@ -178,6 +178,7 @@ pub(super) fn storage_reply(error: &DraftError) -> Reply {
             | StorageError::Database(_)
             | StorageError::Content { .. }
             | StorageError::Damaged { .. }
+            | StorageError::Schema { .. }
             | StorageError::Closed),
         ) => {
             tracing::error!(%error, "message refused for now");

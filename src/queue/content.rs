@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::queue::{QueueId, StorageError};
+use crate::queue::{QueueId, StorageError, owner};
 
 /// Up to this many octets the content is kept in memory and then in the database.
 pub(super) const INLINE_MAX_BYTES: usize = 64 * 1024;
@@ -49,11 +49,17 @@ impl ContentFile {
             .mode(0o600)
             .open(&path);
         match opened {
-            Ok(file) => Ok(Self {
-                file,
-                path,
-                finished: false,
-            }),
+            Ok(file) => {
+                let made = Self {
+                    file,
+                    path,
+                    finished: false,
+                };
+                let folder = made.path.parent().unwrap_or_else(|| Path::new("."));
+                owner::adopt(&made.file, folder)
+                    .map_err(|error| StorageError::content(made.path.clone(), error))?;
+                Ok(made)
+            }
             Err(error) => Err(StorageError::content(path, error)),
         }
     }

@@ -6,8 +6,9 @@ use tokio::sync::oneshot;
 
 use crate::queue::bounds::Reservation;
 use crate::queue::content::{self, ContentFile, FinishError, INLINE_MAX_BYTES};
+use crate::queue::import::Imported;
 use crate::queue::insert::{NewContent, NewMessage};
-use crate::queue::writer::Op;
+use crate::queue::op::Op;
 use crate::queue::{DraftError, Queue, QueueId, StorageError, Submission};
 
 /// Proof that envelope and content are on stable storage; only [`Draft::commit`] makes one.
@@ -115,7 +116,24 @@ impl Draft {
     /// # Cancel safety
     /// A dropped call may still have stored the message: it will be delivered although the client
     /// was told nothing, as with a connection that dies before the reply.
-    pub async fn commit(mut self, submission: Submission) -> Result<Receipt, DraftError> {
+    pub async fn commit(self, submission: Submission) -> Result<Receipt, DraftError> {
+        self.store(submission, None).await
+    }
+
+    /// As [`Draft::commit`], for what an operator brings.
+    pub(super) async fn commit_imported(
+        self,
+        submission: Submission,
+        imported: Imported,
+    ) -> Result<Receipt, DraftError> {
+        self.store(submission, Some(Box::new(imported))).await
+    }
+
+    async fn store(
+        mut self,
+        submission: Submission,
+        imported: Option<Box<Imported>>,
+    ) -> Result<Receipt, DraftError> {
         let stored = match self.file {
             Some(_) => {
                 self.spill().await?;
@@ -145,6 +163,7 @@ impl Draft {
             content: stored,
             size_bytes: self.size_bytes,
             reservation: self.reservation,
+            imported,
         };
         self.queue
             .send(Op::Commit {

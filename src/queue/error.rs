@@ -81,6 +81,16 @@ pub enum StorageError {
         /// What does not make sense.
         what: String,
     },
+    /// A reader and a database of different versions.
+    #[error(
+        "queue.db has schema {found} and this program reads {known}; start its daemon once, or install the newer exorelay again"
+    )]
+    Schema {
+        /// On disk.
+        found: i64,
+        /// Of this program.
+        known: i64,
+    },
     /// The queue has been closed.
     #[error("the queue is closed")]
     Closed,

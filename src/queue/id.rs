@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+
 /// The name of one message for as long as anybody remembers it.
 ///
 /// Sixteen characters of Crockford's base 32, 80 bits from the most significant down:
@@ -15,7 +17,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// ```
 ///
 /// Ids of one relay sort in the order of their making. They are not consecutive and not secret.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct QueueId([u8; 16]);
 
 /// A text is not a queue id.
@@ -64,12 +67,32 @@ impl QueueId {
         Self(id)
     }
 
+    /// The lowest id that any relay can have made at `wall_ms`, milliseconds since 1970.
+    pub(super) fn first_at(wall_ms: i64) -> Self {
+        let wall_ms = u64::try_from(wall_ms).unwrap_or(0).min((1 << 45) - 1);
+        Self::encode(wall_ms << COUNTER_BITS, 0)
+    }
+
     fn tick(self) -> u64 {
         let bits = self.0.iter().fold(0_u128, |bits, byte| {
             let value = ALPHABET.iter().position(|c| c == byte).unwrap_or_default();
             (bits << 5) | value as u128
         });
         (bits >> NODE_BITS) as u64
+    }
+}
+
+impl From<QueueId> for String {
+    fn from(id: QueueId) -> Self {
+        id.as_str().to_owned()
+    }
+}
+
+impl TryFrom<String> for QueueId {
+    type Error = QueueIdError;
+
+    fn try_from(text: String) -> Result<Self, QueueIdError> {
+        Self::parse(&text)
     }
 }
 

@@ -6,8 +6,9 @@ use crate::mail::{BodyType, Envelope};
 use crate::queue::bounds::Reservation;
 use crate::queue::clock::wall_ms;
 use crate::queue::content::StoredFile;
+use crate::queue::import::Imported;
 use crate::queue::store::Shared;
-use crate::queue::{MessageState, QueueId, RecipientState};
+use crate::queue::{MessageState, QueueId, RecipientState, change, event};
 
 /// Everything about a message but its content.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub(super) struct NewMessage {
     pub(super) content: NewContent,
     pub(super) size_bytes: u64,
     pub(super) reservation: Reservation,
+    /// How it came, if not from a client.
+    pub(super) imported: Option<Box<Imported>>,
 }
 
 #[derive(Debug)]
@@ -118,6 +121,16 @@ pub(super) fn insert(
         connection
             .prepare_cached("INSERT INTO content (seq, data) VALUES (?1, ?2)")?
             .execute(params![seq, octets])?;
+    }
+    if let Some(imported) = &message.imported {
+        connection
+            .prepare_cached("UPDATE message SET last_reply = ?2 WHERE seq = ?1")?
+            .execute(params![seq, imported.last_reply])?;
+        if imported.held {
+            change::hold(connection, shared, seq, &submission.account, None)?;
+        }
+        let detail = imported.detail.as_deref();
+        event::record(connection, seq, "imported", &imported.actor, detail)?;
     }
     Ok(())
 }

@@ -10,10 +10,11 @@ use tokio::sync::oneshot;
 use crate::mail::{BodyType, Envelope, Mailbox, MailboxError, Recipient, ReversePath};
 use crate::queue::content::{self, Content};
 use crate::queue::insert::STORED_FILE;
+use crate::queue::op::Op;
 use crate::queue::store::Shared;
-use crate::queue::writer::Op;
 use crate::queue::{
-    MessageState, Outcome, Queue, QueueId, RecipientState, Settlement, StorageError,
+    Actor, MessageState, Outcome, Queue, QueueId, RecipientState, Settlement, StorageError, change,
+    event,
 };
 
 /// One message, leased to the holder until it is settled or released.
@@ -52,7 +53,7 @@ pub struct LeasedMessage {
 pub struct Leased {
     /// In the order in which they were due.
     pub leases: Vec<Lease>,
-    /// How long until the next deferred message is due, if there is one.
+    /// How long until there is more to lease, if that is known: nothing when there may be already.
     pub next_due: Option<Duration>,
 }
 
@@ -116,13 +117,17 @@ pub(super) fn lease(
     let now_ms = shared.clock.now_ms();
     let mut leases = Vec::new();
     let mut bytes = 0;
-    for (seq, id) in due(connection, account, now_ms, max)? {
+    let due = due(connection, account, now_ms, max)?;
+    // Whoever asks again only when told to must be told of what this leasing leaves behind.
+    let mut more = due.len() >= max;
+    for (seq, id) in due {
         match load(connection, shared, seq, &id) {
             Ok(message) => {
                 if matches!(message.content, Content::Inline(_)) {
                     bytes += message.size_bytes;
                 }
                 if bytes > LEASE_MAX_BYTES && !leases.is_empty() {
+                    more = true;
                     break;
                 }
                 set_state(connection, seq, MessageState::Sending)?;
@@ -133,7 +138,19 @@ pub(super) fn lease(
                     open: true,
                 });
             }
-            Err(StorageError::Damaged { id, what }) => set_aside(connection, seq, &id, &what)?,
+            Err(StorageError::Damaged { id, what }) => {
+                set_aside(connection, shared, account, seq, &id, &what)?;
+            }
+            Err(StorageError::Database(error)) if is_of_a_value(&error) => {
+                set_aside(
+                    connection,
+                    shared,
+                    account,
+                    seq,
+                    &id,
+                    &format!("its row: {error}"),
+                )?;
+            }
             Err(error) => return Err(error),
         }
     }
@@ -142,10 +159,23 @@ pub(super) fn lease(
             "SELECT min(due_ms) FROM message WHERE account = ?1 AND state = 2 AND state < 4",
         )?
         .query_row([account], |row| row.get(0))?;
+    let next_due = next.map(|due_ms| Duration::from_millis((due_ms - now_ms).max(0) as u64));
     Ok(Leased {
         leases,
-        next_due: next.map(|due_ms| Duration::from_millis((due_ms - now_ms).max(0) as u64)),
+        next_due: if more { Some(Duration::ZERO) } else { next_due },
     })
+}
+
+/// The database is sound, and a value in the row makes no sense.
+fn is_of_a_value(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error;
+    matches!(
+        error,
+        Error::FromSqlConversionFailure(..)
+            | Error::IntegralValueOutOfRange(..)
+            | Error::InvalidColumnType(..)
+            | Error::Utf8Error(..)
+    )
 }
 
 fn due(
@@ -157,7 +187,7 @@ fn due(
     let mut rows = Vec::new();
     for state in [MessageState::Ready, MessageState::Deferred] {
         let mut statement = connection.prepare_cached(
-            "SELECT due_ms, seq, id FROM message
+            "SELECT due_ms, seq, CAST(id AS TEXT) FROM message
              WHERE account = ?1 AND state = ?2 AND state < 4 AND due_ms <= ?3
              ORDER BY due_ms LIMIT ?4",
         )?;
@@ -273,20 +303,24 @@ pub(super) fn set_state(
 }
 
 /// A damaged message waits for an operator, out of the way of the others.
-fn set_aside(connection: &Connection, seq: i64, id: &str, what: &str) -> rusqlite::Result<()> {
+fn set_aside(
+    connection: &Connection,
+    shared: &Shared,
+    account: &str,
+    seq: i64,
+    id: &str,
+    what: &str,
+) -> rusqlite::Result<()> {
     tracing::error!(
         queue_id = id,
         what,
-        "message is damaged and was put on hold"
+        "message is damaged and was quarantined; see exorelay queue verify"
     );
     connection
-        .prepare_cached("UPDATE message SET state = ?2, last_reply = ?3 WHERE seq = ?1")?
-        .execute(params![
-            seq,
-            MessageState::Held.number(),
-            format!("damaged: {what}")
-        ])?;
-    Ok(())
+        .prepare_cached("UPDATE message SET last_reply = ?2 WHERE seq = ?1")?
+        .execute(params![seq, format!("damaged: {what}")])?;
+    change::hold(connection, shared, seq, account, Some(what))?;
+    event::record(connection, seq, "quarantined", &Actor::daemon(), Some(what))
 }
 
 /// Gives leases back without counting an attempt.

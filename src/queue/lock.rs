@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+use crate::queue::owner;
+
 /// Holds the folder for as long as it lives; the kernel lets go when the process dies.
 #[derive(Debug)]
 pub(super) struct FolderLock {
@@ -32,6 +34,7 @@ impl FolderLock {
             .truncate(false)
             .open(&path)
             .map_err(io_error)?;
+        owner::adopt(&file, directory).map_err(io_error)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {

@@ -7,6 +7,8 @@
 //! ```text
 //! Queue::draft -> Draft -> commit -> Receipt            taken in
 //! Queue::lease -> Lease -> settle(Settlement) | release tried, as often as it takes
+//! Queue::change -> Change -> step, step, ...            an operator's hands
+//! Reader::list, show, history, export; verify           looking, without touching
 //! ```
 //!
 //! One thread owns the one connection that writes. Whatever waits for it is done in one transaction
@@ -20,37 +22,57 @@
 //! makes its entries durable, and `flock` works. Network filesystems promise none of it.
 
 mod bounds;
+mod change;
 mod clock;
 mod content;
 mod draft;
 mod error;
+mod event;
+mod export;
+mod filter;
+mod history;
 mod id;
+mod import;
 mod insert;
 mod lease;
 mod lock;
+mod op;
+mod owner;
 mod query;
+mod records;
 mod retention;
 mod schedule;
 mod schema;
 mod settle;
 mod state;
 mod store;
+mod verify;
 mod writer;
 
 pub use bounds::{Full, Limits};
+pub use change::{Action, Change, Skip, Tally};
 pub use content::Content;
 pub use draft::{Draft, Receipt};
 pub use error::{DraftError, OpenError, StorageError};
+pub use event::{Actor, Through};
+pub use export::{Piece, Sidecar};
+pub use filter::{
+    AddressPattern, AddressPatternError, Filter, Selection, SelectionError, SelectionRequest,
+};
+pub use history::HistoryFilter;
 pub use id::{QueueId, QueueIdError};
+pub use import::{Import, ImportError, ImportRequest};
 pub use insert::{Origin, Submission};
 pub use lease::{Lease, Leased, LeasedMessage};
-pub use query::{
-    AttemptRecord, Counts, Filter, MessageDetail, MessageRecord, Reader, RecipientRecord,
+pub use query::Reader;
+pub use records::{
+    AttemptRecord, Counts, EventRecord, MessageDetail, MessageRecord, RecipientRecord,
 };
 pub use schedule::Backoff;
 pub use settle::{Disposition, Outcome, RecipientOutcome, Retry, Settlement};
 pub use state::{MessageState, RecipientState};
 pub use store::{Queue, Retention, Settings};
+pub use verify::{Problem, Verdict, verify};
 
 #[cfg(test)]
 mod tests;

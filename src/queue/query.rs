@@ -1,128 +1,46 @@
 //! Looking at the queue without touching it.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
-use serde::{Deserialize, Serialize};
 
 use crate::queue::store::Shared;
-use crate::queue::{MessageState, QueueId, RecipientState, StorageError, schema};
+use crate::queue::{
+    AttemptRecord, Counts, EventRecord, Filter, MessageDetail, MessageRecord, MessageState,
+    QueueId, RecipientRecord, RecipientState, Selection, StorageError, schema,
+};
 
 /// Opens a read-only connection for each question; blocking, so to be called off the runtime.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    database: PathBuf,
+    pub(super) directory: PathBuf,
     /// Inside the daemon: turns queue time into what the wall clock will show.
     shared: Option<Arc<Shared>>,
 }
 
-/// Which messages to list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Filter {
-    /// None: everything that is not delivered.
-    pub state: Option<MessageState>,
-    /// None: every account.
-    pub account: Option<String>,
-}
+/// What [`Reader::detail`] reads.
+pub(super) const COLUMNS: &str = "seq, id, state, account, reverse_path, size_bytes,
+    received_wall_ms, due_ms, attempts, last_reply, subject, message_id, listener, client, helo,
+    ended_wall_ms, damage, tls, auth_name";
 
-/// One message, as `queue list --json` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MessageRecord {
-    /// Its queue id.
-    pub id: String,
-    /// Where it stands.
-    pub state: MessageState,
-    /// The account that sends it.
-    pub account: String,
-    /// Empty for the null path.
-    pub reverse_path: String,
-    /// In the order of the RCPT commands.
-    pub recipients: Vec<RecipientRecord>,
-    /// Of the content.
-    pub size_bytes: u64,
-    /// When it was accepted.
-    pub received_at: Timestamp,
-    /// When it is tried again; only while deferred.
-    pub next_attempt_at: Option<Timestamp>,
-    /// Attempts so far.
-    pub attempts: u32,
-    /// The reply, or failure, of the last attempt.
-    pub last_reply: Option<String>,
-    /// Decoded.
-    pub subject: Option<String>,
-    /// With its angle brackets.
-    pub message_id: Option<String>,
+/// What a selection means.
+#[derive(Debug, Default)]
+pub(super) struct Selected {
+    /// Oldest first. The number of a row that is gone may be given again, the id never.
+    pub(super) messages: Vec<(i64, QueueId)>,
+    /// Ids of no message.
+    pub(super) unknown: Vec<QueueId>,
 }
-
-/// One recipient of a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecipientRecord {
-    /// The forward-path.
-    pub address: String,
-    /// Where it stands.
-    pub state: RecipientState,
-    /// The reply it last got.
-    pub reply: Option<String>,
-}
-
-/// One message with everything that happened to it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MessageDetail {
-    /// As in a listing.
-    #[serde(flatten)]
-    pub message: MessageRecord,
-    /// The listener that took it in.
-    pub listener: String,
-    /// The client's address.
-    pub client: String,
-    /// What the client called itself.
-    pub helo: String,
-    /// When it was delivered or given up.
-    pub ended_at: Option<Timestamp>,
-    /// Each attempt, oldest first.
-    pub history: Vec<AttemptRecord>,
-}
-
-/// One attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AttemptRecord {
-    /// 1 is the first.
-    pub number: u32,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// When it was decided.
-    pub ended_at: Timestamp,
-    /// The account it was made with.
-    pub account: String,
-    /// The host.
-    pub remote: String,
-    /// `delivered`, `deferred`, `failed`, or several.
-    pub result: String,
-    /// The reply, or failure, that decided it.
-    pub reply: String,
-}
-
-/// How many messages there are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// By account and state, waiting and failed ones; delivered ones are history.
-    pub accounts: BTreeMap<String, BTreeMap<String, u64>>,
-    /// When the oldest waiting message was accepted.
-    pub oldest_received_at: Option<Timestamp>,
-}
-
-const COLUMNS: &str = "seq, id, state, account, reverse_path, size_bytes, received_wall_ms, due_ms,
-    attempts, last_reply, subject, message_id, listener, client, helo, ended_wall_ms";
 
 impl Reader {
     /// For a folder whose daemon is not running.
     pub fn new(directory: &Path) -> Self {
         Self {
-            database: directory.join("queue.db"),
+            directory: directory.to_owned(),
             shared: None,
         }
     }
@@ -134,8 +52,8 @@ impl Reader {
         }
     }
 
-    fn open(&self) -> Result<Connection, StorageError> {
-        Ok(schema::open_reader(&self.database)?)
+    pub(super) fn open(&self) -> Result<Connection, StorageError> {
+        schema::open_reader(&self.directory.join("queue.db"))
     }
 
     /// Calls `each` for every message the filter takes, oldest first, until it breaks.
@@ -150,7 +68,7 @@ impl Reader {
         let connection = self.open()?;
         let mut one =
             connection.prepare(&format!("SELECT {COLUMNS} FROM message WHERE seq = ?1"))?;
-        for seq in sequence_numbers(&connection, filter)? {
+        for seq in filter.sequence_numbers(&connection)? {
             let row = one.query_row([seq], |row| self.detail(row)).optional()?;
             let Some(detail) = row else {
                 continue;
@@ -178,7 +96,41 @@ impl Reader {
         };
         detail.message.recipients = recipients(&connection, seq)?;
         detail.history = attempts(&connection, seq)?;
+        detail.events = events(&connection, seq)?;
         Ok(Some(detail))
+    }
+
+    /// The messages that are meant.
+    pub(super) fn select(&self, selection: &Selection) -> Result<Selected, StorageError> {
+        let connection = self.open()?;
+        let mut selected = Selected::default();
+        let filter = match selection {
+            Selection::Ids(ids) => {
+                let mut by_id = connection.prepare("SELECT seq FROM message WHERE id = ?1")?;
+                let mut named = std::collections::HashSet::new();
+                for id in ids.iter().filter(|id| named.insert(**id)) {
+                    let seq = by_id
+                        .query_row([id.as_str()], |row| row.get(0))
+                        .optional()?;
+                    match seq {
+                        Some(seq) => selected.messages.push((seq, *id)),
+                        None => selected.unknown.push(*id),
+                    }
+                }
+                return Ok(selected);
+            }
+            Selection::Filter(filter) => filter,
+            Selection::All => &Filter::default(),
+        };
+        let mut one = connection.prepare("SELECT id FROM message WHERE seq = ?1")?;
+        for seq in filter.sequence_numbers(&connection)? {
+            let id = one.query_row([seq], |row| text(row, 0)).optional()?;
+            // A row whose id is damaged cannot be named; `verify` tells of it.
+            if let Some(id) = id.and_then(|id| QueueId::parse(&id).ok()) {
+                selected.messages.push((seq, id));
+            }
+        }
+        Ok(selected)
     }
 
     /// Totals for a status page.
@@ -207,89 +159,128 @@ impl Reader {
             )
             .optional()?;
         counts.oldest_received_at = oldest_ms.map(timestamp);
+        counts.quarantined = connection.query_row(
+            "SELECT count(*) FROM message INDEXED BY message_waiting
+             WHERE state = 3 AND state < 4 AND damage IS NOT NULL",
+            [],
+            |row| row.get::<_, i64>(0).map(|n| n as u64),
+        )?;
         Ok(counts)
     }
 
-    fn detail(&self, row: &Row<'_>) -> rusqlite::Result<MessageDetail> {
-        let state = MessageState::from_number(row.get(2)?).unwrap_or(MessageState::Held);
-        let due_ms: i64 = row.get(7)?;
+    /// A value of the wrong kind is shown as well as it goes: one damaged row must not hide the others.
+    pub(super) fn detail(&self, row: &Row<'_>) -> rusqlite::Result<MessageDetail> {
+        let state = MessageState::from_number(number(row, 2)?).unwrap_or(MessageState::Held);
+        let due_ms = number(row, 7)?;
         let due_wall_ms = match &self.shared {
             Some(shared) => shared.clock.wall_at(due_ms),
             None => due_ms,
         };
+        let is_set = |index| Ok::<_, rusqlite::Error>(row.get_ref(index)? != ValueRef::Null);
+        let some_text =
+            |index| Ok::<_, rusqlite::Error>(is_set(index)?.then_some(text(row, index)?));
         Ok(MessageDetail {
             message: MessageRecord {
-                id: row.get(1)?,
+                id: text(row, 1)?,
                 state,
-                account: row.get(3)?,
-                reverse_path: row.get(4)?,
+                account: text(row, 3)?,
+                reverse_path: text(row, 4)?,
                 recipients: Vec::new(),
-                size_bytes: row.get::<_, i64>(5)? as u64,
-                received_at: timestamp(row.get(6)?),
+                size_bytes: number(row, 5)? as u64,
+                received_at: timestamp(number(row, 6)?),
                 next_attempt_at: (state == MessageState::Deferred).then(|| timestamp(due_wall_ms)),
-                attempts: row.get(8)?,
-                last_reply: row.get(9)?,
-                subject: row.get(10)?,
-                message_id: row.get(11)?,
+                attempts: number(row, 8)? as u32,
+                last_reply: some_text(9)?,
+                subject: some_text(10)?,
+                message_id: some_text(11)?,
+                quarantined: some_text(16)?.filter(|_| state == MessageState::Held),
             },
-            listener: row.get(12)?,
-            client: row.get(13)?,
-            helo: row.get(14)?,
-            ended_at: row.get::<_, Option<i64>>(15)?.map(timestamp),
+            listener: text(row, 12)?,
+            client: text(row, 13)?,
+            helo: text(row, 14)?,
+            ended_at: is_set(15)?.then_some(timestamp(number(row, 15)?)),
+            tls: some_text(17)?,
+            auth_name: some_text(18)?,
             history: Vec::new(),
+            events: Vec::new(),
         })
     }
 }
 
-/// Eight bytes for each message are all that a listing holds at once.
-fn sequence_numbers(connection: &Connection, filter: &Filter) -> Result<Vec<i64>, StorageError> {
-    let condition = match filter.state {
-        None => "(state < 4 OR (state = 4 AND state >= 4))".to_owned(),
-        Some(state @ (MessageState::Failed | MessageState::Delivered)) => {
-            format!("state = {} AND state >= 4", state.number())
+/// Whatever is stored there, as text.
+pub(super) fn text(row: &Row<'_>, index: usize) -> rusqlite::Result<String> {
+    Ok(match row.get_ref(index)? {
+        ValueRef::Null => String::new(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Text(octets) | ValueRef::Blob(octets) => {
+            String::from_utf8_lossy(octets).into_owned()
         }
-        Some(state) => format!("state = {} AND state < 4", state.number()),
-    };
-    let sql = format!(
-        "SELECT seq FROM message WHERE {condition} AND (?1 IS NULL OR account = ?1) ORDER BY seq"
-    );
-    let mut statement = connection.prepare(&sql)?;
-    let numbers = statement.query_map([&filter.account], |row| row.get(0))?;
-    Ok(numbers.collect::<rusqlite::Result<_>>()?)
+    })
 }
 
-fn recipients(connection: &Connection, seq: i64) -> Result<Vec<RecipientRecord>, StorageError> {
+/// What is stored there if it is a number, else 0.
+pub(super) fn number(row: &Row<'_>, index: usize) -> rusqlite::Result<i64> {
+    Ok(row.get_ref(index)?.as_i64().unwrap_or(0))
+}
+
+pub(super) fn recipients(
+    connection: &Connection,
+    seq: i64,
+) -> Result<Vec<RecipientRecord>, StorageError> {
     let mut statement = connection
         .prepare_cached("SELECT address, state, reply FROM recipient WHERE seq = ?1 ORDER BY n")?;
     let rows = statement.query_map([seq], |row| {
         Ok(RecipientRecord {
-            address: row.get(0)?,
-            state: RecipientState::from_number(row.get(1)?),
-            reply: row.get(2)?,
+            address: text(row, 0)?,
+            state: RecipientState::from_number(number(row, 1)?),
+            reply: (row.get_ref(2)? != ValueRef::Null).then_some(text(row, 2)?),
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn attempts(connection: &Connection, seq: i64) -> Result<Vec<AttemptRecord>, StorageError> {
-    let mut statement = connection.prepare(
-        "SELECT n, started_wall_ms, ended_wall_ms, account, remote, result, reply
+pub(super) fn attempts(
+    connection: &Connection,
+    seq: i64,
+) -> Result<Vec<AttemptRecord>, StorageError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT n, started_wall_ms, ended_wall_ms, account, remote, result, reply, uncertain,
+             connection
          FROM attempt WHERE seq = ?1 ORDER BY n",
     )?;
     let rows = statement.query_map([seq], |row| {
         Ok(AttemptRecord {
-            number: row.get(0)?,
-            started_at: timestamp(row.get(1)?),
-            ended_at: timestamp(row.get(2)?),
-            account: row.get(3)?,
-            remote: row.get(4)?,
-            result: row.get(5)?,
-            reply: row.get(6)?,
+            number: number(row, 0)? as u32,
+            started_at: timestamp(number(row, 1)?),
+            ended_at: timestamp(number(row, 2)?),
+            account: text(row, 3)?,
+            remote: text(row, 4)?,
+            result: text(row, 5)?,
+            reply: text(row, 6)?,
+            uncertain: number(row, 7)? != 0,
+            connection: row.get::<_, Option<i64>>(8)?.map(|number| number as u64),
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn timestamp(wall_ms: i64) -> Timestamp {
+pub(super) fn events(connection: &Connection, seq: i64) -> Result<Vec<EventRecord>, StorageError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT wall_ms, action, actor, through, detail FROM event WHERE seq = ?1 ORDER BY number",
+    )?;
+    let rows = statement.query_map([seq], |row| {
+        Ok(EventRecord {
+            at: timestamp(row.get(0)?),
+            action: row.get(1)?,
+            actor: row.get(2)?,
+            through: row.get(3)?,
+            detail: row.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn timestamp(wall_ms: i64) -> Timestamp {
     Timestamp::from_millisecond(wall_ms).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -27,6 +27,7 @@ pub(super) fn sweep(connection: &Connection, shared: &Shared) -> rusqlite::Resul
     for (state, keep) in [
         (MessageState::Failed, retention.failed),
         (MessageState::Delivered, retention.delivered),
+        (MessageState::Deleted, retention.delivered),
     ] {
         let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
         let before_ms = wall_ms().saturating_sub(keep_ms);
@@ -46,7 +47,7 @@ pub(super) fn sweep(connection: &Connection, shared: &Shared) -> rusqlite::Resul
             .collect::<rusqlite::Result<Vec<_>>>()?;
         swept.more |= rows.len() as i64 == BATCH_MAX;
         for (seq, id, stored) in rows {
-            for table in ["message", "recipient", "attempt", "content"] {
+            for table in ["message", "recipient", "attempt", "event", "content"] {
                 connection
                     .prepare_cached(&format!("DELETE FROM {table} WHERE seq = ?1"))?
                     .execute([seq])?;

@@ -9,16 +9,20 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use rustix::fs::Advice;
 
-use crate::queue::{OpenError, error};
+use crate::queue::{OpenError, StorageError, error};
 
 /// `PRAGMA user_version` of the newest schema this program knows.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Each step brings the schema from its index to the next version.
-const MIGRATIONS: [&str; VERSION as usize] = [include_str!("schema_1.sql")];
+const MIGRATIONS: [&str; VERSION as usize] =
+    [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// `exrq`, so that `file` and this program can tell our database from another.
 const APPLICATION_ID: i64 = 0x6578_7271;
+
+/// `PRAGMA auto_vacuum`.
+const INCREMENTAL: i64 = 2;
 
 /// The one connection that writes.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
@@ -29,8 +33,12 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     forget_unsynced(&log_of(path))?;
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
-    // Only of use before the first table: pages can then be handed back without a full VACUUM.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    // Only of use before the first table: pages can then be handed back without a full VACUUM. Said
+    // again it would be a write, and a full disk would keep the daemon from starting.
+    let auto_vacuum: i64 = connection.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
+    if auto_vacuum != INCREMENTAL {
+        connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
+    }
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if !mode.eq_ignore_ascii_case("wal") {
@@ -98,11 +106,18 @@ fn make_private(path: &Path) -> io::Result<()> {
 }
 
 /// A connection for listings, which never holds the writer up.
-pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StorageError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.pragma_update(None, "cache_size", -2048)?;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found != VERSION {
+        return Err(StorageError::Schema {
+            found,
+            known: VERSION,
+        });
+    }
     Ok(connection)
 }
 
@@ -138,4 +153,56 @@ fn migrate(connection: &Connection) -> Result<(), OpenError> {
         ))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    #[test]
+    fn opening_what_is_up_to_date_writes_nothing() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("queue.db");
+        drop(open_writer(&path).unwrap());
+        let before = std::fs::read(&path).unwrap();
+        let connection = open_writer(&path).unwrap();
+        let log = std::fs::metadata(log_of(&path)).map_or(0, |metadata| metadata.len());
+        assert_eq!(log, 0);
+        drop(connection);
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_log_left_by_a_crash_is_folded_back_before_anything_is_added() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("queue.db");
+        let crashed = open_writer(&path).unwrap();
+        let insert = "INSERT INTO meta (key, value) VALUES ('x', zeroblob(100000))";
+        crashed.execute(insert, []).unwrap();
+        let copy = folder.path().join("copy.db");
+        std::fs::copy(&path, &copy).unwrap();
+        std::fs::copy(log_of(&path), log_of(&copy)).unwrap();
+        let size_before = std::fs::metadata(log_of(&copy)).unwrap().len();
+        let connection = open_writer(&copy).unwrap();
+        connection
+            .execute("DELETE FROM meta WHERE key = 'y'", [])
+            .unwrap();
+        connection
+            .execute("INSERT INTO meta (key, value) VALUES ('y', 1)", [])
+            .unwrap();
+        assert_eq!(
+            std::fs::metadata(log_of(&copy)).unwrap().len(),
+            size_before,
+            "begun anew"
+        );
+        let sum: i64 = connection
+            .query_row(
+                "SELECT sum(length(value)) FROM meta WHERE key IN ('x', 'y')",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(sum, 100_001);
+    }
 }

@@ -20,6 +20,10 @@ pub struct Settlement {
     pub started_at: SystemTime,
     /// The host that was spoken to, or would have been.
     pub remote: String,
+    /// The number in the log of the connection that was used last, if there was one.
+    pub connection: Option<u64>,
+    /// The connection was lost between the final dot and the reply: perhaps it was delivered.
+    pub uncertain: bool,
     /// The reply, or the failure, that decided the attempt: what an operator should read first.
     pub reply: String,
 }
@@ -81,6 +85,15 @@ pub(super) struct Settled {
     pub(super) content_file: Option<QueueId>,
 }
 
+impl Settlement {
+    /// Worth a line in the history although the attempt does not count: account trouble alone, probed
+    /// again and again, is told by the incident and would drown the rest.
+    fn is_of_note(&self) -> bool {
+        let decided = |one: &RecipientOutcome| one.disposition != Disposition::Deferred;
+        self.uncertain || self.recipients.iter().any(decided)
+    }
+}
+
 struct Row {
     id: String,
     account: String,
@@ -124,8 +137,8 @@ pub(super) fn settle(
     }
     let counts = settlement.retry != Retry::WithoutCounting;
     let attempts = row.attempts + u32::from(counts);
-    if counts {
-        record_attempt(connection, seq, attempts, &row.account, settlement)?;
+    if counts || settlement.is_of_note() {
+        record_attempt(connection, seq, &row.account, settlement)?;
     }
     let (mut pending, mut failed) = census(connection, seq)?;
     let age_ms = shared.clock.active_ms(&row.account) - row.born_ms;
@@ -208,7 +221,6 @@ fn set_recipient(
 fn record_attempt(
     connection: &Connection,
     seq: i64,
-    number: u32,
     account: &str,
     settlement: &Settlement,
 ) -> rusqlite::Result<()> {
@@ -232,19 +244,21 @@ fn record_attempt(
         .map_or(0, |since| since.as_millis() as i64);
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO attempt
-                 (seq, n, started_wall_ms, ended_wall_ms, account, remote, result, reply)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO attempt (seq, n, started_wall_ms, ended_wall_ms, account, remote, result,
+                 reply, uncertain, connection)
+             VALUES (?1, (SELECT coalesce(max(n), 0) + 1 FROM attempt WHERE seq = ?1),
+                 ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             seq,
-            number,
             started_wall_ms,
             wall_ms(),
             account,
             settlement.remote,
             words.join(", "),
             settlement.reply,
+            settlement.uncertain,
+            settlement.connection.map(|number| number as i64),
         ])?;
     Ok(())
 }

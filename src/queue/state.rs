@@ -18,11 +18,24 @@ pub enum MessageState {
     Failed,
     /// Every recipient accepted by the remote; history only.
     Delivered,
+    /// Removed by an operator; history only, and never in a listing of the queue.
+    Deleted,
 }
 
 impl MessageState {
     /// Every state, in the order of their numbers on disk.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
+        Self::Ready,
+        Self::Sending,
+        Self::Deferred,
+        Self::Held,
+        Self::Failed,
+        Self::Delivered,
+        Self::Deleted,
+    ];
+
+    /// The states of messages that a listing of the queue can show.
+    pub const LISTED: [Self; 6] = [
         Self::Ready,
         Self::Sending,
         Self::Deferred,
@@ -51,6 +64,15 @@ impl MessageState {
             Self::Held => "held",
             Self::Failed => "failed",
             Self::Delivered => "delivered",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// Whether it counts against the bounds of the queue.
+    pub fn waits(self) -> bool {
+        match self {
+            Self::Ready | Self::Sending | Self::Deferred | Self::Held => true,
+            Self::Failed | Self::Delivered | Self::Deleted => false,
         }
     }
 }

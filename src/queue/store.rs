@@ -15,7 +15,8 @@ use crate::queue::bounds::Room;
 use crate::queue::clock::QueueClock;
 use crate::queue::id::QueueIdGenerator;
 use crate::queue::lock::{FolderLock, LockError};
-use crate::queue::writer::{self, Op};
+use crate::queue::op::Op;
+use crate::queue::writer;
 use crate::queue::{
     Backoff, Draft, DraftError, Full, Leased, Limits, OpenError, QueueId, Reader, StorageError,
     content, error, schema,
@@ -41,7 +42,7 @@ pub struct Settings {
 /// How long ended messages are remembered.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// History of delivered messages, without content.
+    /// History of delivered and deleted messages, without content.
     pub delivered: Duration,
     /// Failed messages, with content.
     pub failed: Duration,
@@ -100,6 +101,14 @@ impl Shared {
     pub(super) fn wake(&self, account: &str) {
         let wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(waker) = wakers.get(account) {
+            waker.notify_one();
+        }
+    }
+
+    /// Tells every account's dispatcher to look.
+    pub(super) fn wake_all(&self) {
+        let wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        for waker in wakers.values() {
             waker.notify_one();
         }
     }

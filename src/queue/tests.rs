@@ -1,5 +1,13 @@
 //! The queue as a whole, on a real folder.
 
+mod hands;
+mod history;
+mod migration;
+mod transfer;
+mod verify;
+
+mod opening;
+
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -91,6 +99,8 @@ fn settlement(recipients: Vec<RecipientOutcome>, retry: Retry) -> Settlement {
         retry,
         started_at: SystemTime::now(),
         remote: "smtp.office365.com".into(),
+        connection: Some(7),
+        uncertain: false,
     }
 }
 
@@ -341,49 +351,6 @@ async fn orphaned_content_files_are_swept_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn a_second_daemon_is_refused_and_told_who_holds_the_folder() {
-    let folder = TempDir::new().unwrap();
-    let queue = open(&folder);
-    let error = Queue::open(settings(folder.path())).unwrap_err();
-    let text = error.to_string();
-    assert!(
-        text.contains(&format!("process {}", std::process::id())),
-        "{text}"
-    );
-    close(queue).await;
-    open(&folder);
-}
-
-#[tokio::test]
-async fn a_newer_schema_is_refused_and_left_alone() {
-    let folder = TempDir::new().unwrap();
-    close(open(&folder)).await;
-    let database = folder.path().join("queue/queue.db");
-    let connection = rusqlite::Connection::open(&database).unwrap();
-    connection.pragma_update(None, "user_version", 99).unwrap();
-    drop(connection);
-    let error = Queue::open(settings(folder.path())).unwrap_err();
-    assert!(
-        matches!(error, OpenError::NewerSchema { found: 99, .. }),
-        "{error}"
-    );
-}
-
-#[tokio::test]
-async fn a_foreign_database_is_refused_and_left_alone() {
-    let folder = TempDir::new().unwrap();
-    std::fs::create_dir(folder.path().join("queue")).unwrap();
-    let database = folder.path().join("queue/queue.db");
-    let connection = rusqlite::Connection::open(&database).unwrap();
-    connection
-        .execute_batch("CREATE TABLE photos (name TEXT)")
-        .unwrap();
-    drop(connection);
-    let error = Queue::open(settings(folder.path())).unwrap_err();
-    assert!(matches!(error, OpenError::NotAQueue), "{error}");
-}
-
-#[tokio::test]
 async fn a_damaged_message_is_set_aside_and_others_flow_on() {
     let folder = TempDir::new().unwrap();
     let queue = open(&folder);
@@ -401,13 +368,30 @@ async fn a_damaged_message_is_set_aside_and_others_flow_on() {
     );
     let detail = queue.reader().show(damaged).unwrap().unwrap();
     assert_eq!(detail.message.state, MessageState::Held);
-    assert!(
-        detail
-            .message
-            .last_reply
-            .unwrap()
-            .starts_with("damaged: its content file")
-    );
+    let why = detail.message.quarantined.unwrap();
+    assert!(why.starts_with("its content file"), "{why}");
+    assert_eq!(detail.events[0].action, "quarantined");
+    assert_eq!(queue.reader().counts().unwrap().quarantined, 1);
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_set_aside_and_others_flow_on() {
+    let folder = TempDir::new().unwrap();
+    let queue = open(&folder);
+    let ids = [submit(&queue, b"x").await, submit(&queue, b"y").await];
+    close(queue).await;
+    let database = folder.path().join("queue/queue.db");
+    let connection = rusqlite::Connection::open(&database).unwrap();
+    let damage = "UPDATE message SET eight_bit = 'maybe', subject = x'ff00' WHERE id = ?1";
+    connection.execute(damage, [ids[0].as_str()]).unwrap();
+    drop(connection);
+    let queue = open(&folder);
+    let leased = queue.lease("default", 10).await.unwrap().leases;
+    assert_eq!(leased.len(), 1);
+    assert_eq!(leased[0].id, ids[1]);
+    let detail = queue.reader().show(ids[0]).unwrap().unwrap();
+    let why = detail.message.quarantined.unwrap();
+    assert!(why.starts_with("its row: "), "{why}");
 }
 
 #[tokio::test]

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
+use crate::queue::change;
 use crate::queue::insert::{self, NewContent, NewMessage};
 use crate::queue::lock::FolderLock;
-use crate::queue::settle::{self, Settled};
+use crate::queue::op::{Done, Op, Transaction};
+use crate::queue::settle;
 use crate::queue::store::Shared;
-use crate::queue::{
-    Leased, Outcome, QueueId, Receipt, Settlement, StorageError, content, lease, retention,
-};
+use crate::queue::{QueueId, Receipt, StorageError, content, lease, retention};
 
 /// Requests that may wait; sessions beyond that wait for a place.
 pub(super) const INBOX_MAX: usize = 1024;
@@ -33,70 +33,6 @@ const CHECKPOINT_PAGES: i64 = 4000;
 
 /// After a log that could not be folded back: nothing is lost by it, it only grows.
 const CHECKPOINT_PAUSE: Duration = Duration::from_secs(5);
-
-type Answer<T> = oneshot::Sender<Result<T, StorageError>>;
-
-/// A request to the writer.
-#[derive(Debug)]
-pub(super) enum Op {
-    Commit {
-        message: Box<NewMessage>,
-        answer: Answer<Receipt>,
-    },
-    Lease {
-        account: String,
-        max: usize,
-        answer: Answer<Leased>,
-    },
-    Settle {
-        seq: i64,
-        settlement: Box<Settlement>,
-        answer: Answer<Outcome>,
-    },
-    Maintain {
-        answer: Answer<()>,
-    },
-    /// Leases were dropped.
-    Look,
-    Close,
-}
-
-impl Op {
-    fn inline_bytes(&self) -> usize {
-        match self {
-            Self::Commit { message, .. } => message.content.inline_bytes(),
-            _ => 0,
-        }
-    }
-
-    fn refuse(self, error: &StorageError) {
-        match self {
-            Self::Commit { answer, .. } => drop(answer.send(Err(error.clone()))),
-            Self::Lease { answer, .. } => drop(answer.send(Err(error.clone()))),
-            Self::Settle { answer, .. } => drop(answer.send(Err(error.clone()))),
-            Self::Maintain { answer } => drop(answer.send(Err(error.clone()))),
-            Self::Look | Self::Close => {}
-        }
-    }
-}
-
-/// One transaction while it is being written.
-#[derive(Debug, Default)]
-struct Transaction {
-    done: Vec<Done>,
-    /// Leases that were dropped and are given back by it.
-    released: Vec<i64>,
-    released_accounts: Vec<String>,
-}
-
-/// What to tell whom once the transaction is on stable storage.
-#[derive(Debug)]
-enum Done {
-    Committed(Box<NewMessage>, Answer<Receipt>),
-    Leased(Leased, Answer<Leased>),
-    Settled(Box<Settled>, Answer<Outcome>),
-    Maintained(retention::Swept, Answer<()>),
-}
 
 pub(super) fn spawn(
     connection: Connection,
@@ -169,7 +105,7 @@ impl Writer {
         let mut draft = Transaction::default();
         match self.transact(&mut batch, &mut draft) {
             Ok(()) => {
-                if mem::take(&mut self.refusing) {
+                if draft.has_written() && mem::take(&mut self.refusing) {
                     tracing::info!("the queue can store again");
                 }
                 for account in draft.released_accounts {
@@ -333,6 +269,14 @@ impl Writer {
                     Err(error) => drop(answer.send(Err(error))),
                 }
             }
+            Op::Change { request, answer } => {
+                let changed =
+                    self.guarded(|connection| change::change(connection, &self.shared, &request));
+                match changed {
+                    Ok(changed) => done.push(Done::Changed(Box::new(changed), answer)),
+                    Err(error) => drop(answer.send(Err(error))),
+                }
+            }
             Op::Look | Op::Close => {}
         }
     }
@@ -347,6 +291,7 @@ impl Writer {
                     content,
                     size_bytes,
                     reservation,
+                    ..
                 } = *message;
                 reservation.keep(size_bytes);
                 if let NewContent::File(file) = content {
@@ -379,6 +324,10 @@ impl Writer {
                     tracing::debug!("more history is old enough to be forgotten");
                 }
                 let _ = answer.send(Ok(()));
+            }
+            Done::Changed(mut changed, answer) => {
+                changed.take_effect(&self.shared);
+                let _ = answer.send(Ok(*changed));
             }
         }
     }
@@ -445,30 +394,6 @@ impl Writer {
         }
         if let Err((_, error)) = self.connection.close() {
             tracing::warn!(%error, "queue.db did not close cleanly; it recovers at the next start");
-        }
-    }
-}
-
-impl Done {
-    /// `in_doubt`: the transaction may be on the disk all the same.
-    fn fail(self, error: &StorageError, in_doubt: bool) {
-        match self {
-            Self::Committed(message, answer) => {
-                let _ = answer.send(Err(error.clone()));
-                if in_doubt {
-                    tracing::error!(
-                        queue_id = %message.id,
-                        "message was refused, but may have been stored; it may be sent twice"
-                    );
-                    // If there is a row at the next start, the file belongs to it.
-                    if let NewContent::File(file) = message.content {
-                        file.keep();
-                    }
-                }
-            }
-            Self::Leased(_, answer) => drop(answer.send(Err(error.clone()))),
-            Self::Settled(_, answer) => drop(answer.send(Err(error.clone()))),
-            Self::Maintained(_, answer) => drop(answer.send(Err(error.clone()))),
         }
     }
 }

@@ -397,7 +397,7 @@ impl Parts {
         let stop = self.answers.child_token();
         let view = Arc::clone(&self.view);
         self.answering
-            .spawn(server.run(self.queue.reader(), view, stop.clone()));
+            .spawn(server.run(self.queue.clone(), view, stop.clone()));
         if let Some((_, before)) = self.admin.replace((path, stop)) {
             before.cancel();
         }

@@ -61,6 +61,13 @@ impl Bench {
         command
     }
 
+    /// What nobody should do to a queue.
+    pub(crate) fn sql(&self, statements: &str) {
+        let database = self.folder.path().join("queue/queue.db");
+        let connection = rusqlite::Connection::open(database).unwrap();
+        connection.execute_batch(statements).unwrap();
+    }
+
     pub(crate) fn queue(&self) -> Queue {
         open_queue(&self.folder.path().join("queue"))
     }
@@ -145,6 +152,8 @@ pub(crate) async fn defer_oldest(queue: &Queue, account: &str) {
         retry: Retry::Scheduled,
         started_at: std::time::SystemTime::now(),
         remote: "smtp.office365.com".into(),
+        connection: Some(7),
+        uncertain: false,
         reply: "451 4.7.0 server busy".into(),
     };
     lease.settle(queue, settlement).await.unwrap();
@@ -185,7 +194,7 @@ pub(crate) async fn answer(bench: &Bench, queue: &Queue) -> CancellationToken {
     let stop = CancellationToken::new();
     let server = Server::bind(&bench.socket()).unwrap();
     let source = Arc::new(Fixed(queue.clone()));
-    tokio::spawn(server.run(queue.reader(), source, stop.clone()));
+    tokio::spawn(server.run(queue.clone(), source, stop.clone()));
     stop
 }
 

@@ -7,8 +7,10 @@
 
 mod bench;
 mod config;
+mod hands;
 mod queue;
 mod status;
+mod transfer;
 
 use bench::{Bench, assert_complains, assert_exit, exorelay, stderr, stdout};
 
@@ -23,6 +25,7 @@ fn help_mentions_every_command() {
                 "sandbox",
                 "config",
                 "queue",
+                "history",
                 "status",
                 "--config",
                 "78 bad configuration",
@@ -35,7 +38,28 @@ fn help_mentions_every_command() {
             &["--smtp", "--http", "--directory", "--no-limits"],
         ),
         (&["config", "--help"], &["check", "show"]),
-        (&["queue", "--help"], &["list", "show"]),
+        (
+            &["queue", "--help"],
+            &[
+                "list", "show", "retry", "flush", "hold", "release", "delete", "export", "import",
+                "verify",
+            ],
+        ),
+        (
+            &["history", "--help"],
+            &[
+                "--from", "--to", "--since", "--state", "--id", "--json", "deleted",
+            ],
+        ),
+        (
+            &["queue", "delete", "--help"],
+            &["--yes", "--all", "--older-than"],
+        ),
+        (&["queue", "export", "--help"], &["--directory", "ID.json"]),
+        (
+            &["queue", "import", "--help"],
+            &["--from", "--to", "--account", "--remove"],
+        ),
         (
             &["queue", "list", "--help"],
             &["--state", "--account", "--json", "deferred"],

@@ -2,14 +2,17 @@
 
 use jiff::Timestamp;
 
-use super::Source;
 use super::table::reverse_path;
+use super::{Source, export, parse_id};
 use crate::admin::{AccountState, AccountStatus, Client};
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CliError, Exit};
+use crate::cli::history::origin;
 use crate::cli::output::Output;
 use crate::cli::text::{count, harmless, local_time, since, size, until};
-use crate::queue::{AttemptRecord, MessageDetail, MessageState, QueueId, RecipientState};
+use crate::queue::{
+    AttemptRecord, EventRecord, MessageDetail, MessageState, QueueId, RecipientState, Selection,
+};
 
 /// Show one message: envelope, recipients, attempts, and why it waits
 ///
@@ -23,15 +26,18 @@ pub(super) struct Args {
     /// As one JSON object
     #[arg(long)]
     json: bool,
-}
 
-fn parse_id(text: &str) -> Result<QueueId, String> {
-    QueueId::parse(text).map_err(|error| format!("{error}; exorelay queue list shows them"))
+    /// The message itself, octet for octet, and nothing else
+    #[arg(long, conflicts_with = "json")]
+    content: bool,
 }
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         let settings = context.load()?.settings;
+        if self.content {
+            return export::to_output(&settings, &Selection::Ids(vec![self.id]), true);
+        }
         let (found, sender) = block_on(async {
             match Source::find(&settings).await? {
                 Source::Daemon(client) => {
@@ -109,16 +115,10 @@ fn page(detail: &MessageDetail, sender: &Sender, now: Timestamp) -> Vec<String> 
     let bytes = message.size_bytes;
     field("Size", &format!("{} ({bytes} bytes)", size(bytes)));
     let received = format!(
-        "{}, {} ago, by listener {} from {} ({})",
+        "{}, {} ago, {}",
         local_time(message.received_at),
         since(message.received_at, now),
-        detail.listener,
-        detail.client,
-        if detail.helo.is_empty() {
-            "no name given"
-        } else {
-            &detail.helo
-        },
+        origin(detail)
     );
     field("Received", &received);
     if let Some(ended_at) = detail.ended_at {
@@ -144,20 +144,47 @@ fn page(detail: &MessageDetail, sender: &Sender, now: Timestamp) -> Vec<String> 
         attempts => count(u64::from(attempts), "attempt"),
     });
     lines.extend(detail.history.iter().flat_map(attempt));
+    if !detail.events.is_empty() {
+        lines.push(count(detail.events.len() as u64, "event"));
+        lines.extend(detail.events.iter().map(event));
+    }
     lines
+}
+
+fn event(event: &EventRecord) -> String {
+    let mut text = format!(
+        "  {}  {} by {} through the {}",
+        local_time(event.at),
+        event.action,
+        event.actor,
+        event.through
+    );
+    if let Some(detail) = &event.detail {
+        text.push_str(": ");
+        text.push_str(detail);
+    }
+    harmless(&text)
 }
 
 fn attempt(attempt: &AttemptRecord) -> [String; 2] {
     let took = attempt.started_at.duration_until(attempt.ended_at);
     [
         format!(
-            "  {:>3}  {}  {:.1} s  {}  {} (account {})",
+            "  {:>3}  {}  {:.1} s  {}  {}{} (account {}{})",
             attempt.number,
             local_time(attempt.started_at),
             took.as_secs_f64().max(0.0),
             harmless(&attempt.remote),
             harmless(&attempt.result),
+            if attempt.uncertain {
+                ", perhaps delivered"
+            } else {
+                ""
+            },
             harmless(&attempt.account),
+            attempt
+                .connection
+                .map_or_else(String::new, |number| format!(", connection {number}")),
         ),
         format!("       {}", harmless(&attempt.reply)),
     ]
@@ -168,11 +195,15 @@ fn why(detail: &MessageDetail, sender: &Sender, now: Timestamp) -> Option<String
     let message = &detail.message;
     let why = match message.state {
         MessageState::Sending => "an attempt is under way".to_owned(),
+        MessageState::Held if message.quarantined.is_some() => format!(
+            "for an operator: quarantined, {}; release it once that is repaired, or delete it",
+            message.quarantined.as_deref().unwrap_or_default()
+        ),
         MessageState::Held => match &message.last_reply {
             Some(reply) => format!("for an operator: {reply}"),
             None => "for an operator".to_owned(),
         },
-        MessageState::Failed | MessageState::Delivered => return None,
+        MessageState::Failed | MessageState::Delivered | MessageState::Deleted => return None,
         MessageState::Ready => "for its turn".to_owned(),
         MessageState::Deferred => {
             let next = match message.next_attempt_at {
@@ -241,10 +272,14 @@ mod tests {
                 last_reply: Some("451 4.7.0 busy".into()),
                 subject: Some("Scan".into()),
                 message_id: None,
+                quarantined: None,
             },
             listener: "local".into(),
             client: "127.0.0.1".into(),
             helo: String::new(),
+            tls: None,
+            auth_name: None,
+            events: Vec::new(),
             ended_at: None,
             history: vec![AttemptRecord {
                 number: 1,
@@ -254,6 +289,8 @@ mod tests {
                 remote: "smtp.office365.com".into(),
                 result: "deferred".into(),
                 reply: "451 4.7.0 busy".into(),
+                uncertain: false,
+                connection: Some(3),
             }],
         }
     }
@@ -290,7 +327,7 @@ mod tests {
             "(in 5m): 451 4.7.0 busy; its account is paused: 535 5.7.3 Authentication unsuccessful; tried again in 1m",
             "1h ago, by listener local from 127.0.0.1 (no name given)",
             "  pending   desk@contoso.com  451 4.7.0 busy\u{fffd}[0m",
-            "1.5 s  smtp.office365.com  deferred (account default)",
+            "1.5 s  smtp.office365.com  deferred (account default, connection 3)",
         ] {
             assert!(page.contains(part), "{part:?} in\n{page}");
         }

@@ -28,7 +28,7 @@ impl Source {
 }
 
 /// A reader for a folder that holds a queue.
-fn folder(directory: &Path) -> Result<Reader, CliError> {
+pub(super) fn folder(directory: &Path) -> Result<Reader, CliError> {
     let shown = directory.display();
     match File::open(directory.join("queue.db")) {
         Ok(_) => Ok(Reader::new(directory)),
@@ -52,9 +52,14 @@ fn folder(directory: &Path) -> Result<Reader, CliError> {
 
 impl From<StorageError> for CliError {
     fn from(error: StorageError) -> Self {
+        let exit = match &error {
+            StorageError::DiskFull => Exit::TryAgain,
+            StorageError::Content { source, .. } if is_permission(source) => Exit::NotPermitted,
+            _ => Exit::Failed,
+        };
         Self::new(
-            Exit::Failed,
-            format!("the queue cannot be read: {}", one_line(&error)),
+            exit,
+            format!("the queue cannot be used: {}", one_line(&error)),
         )
     }
 }

@@ -125,6 +125,9 @@ impl Table {
 
     fn why(&self, record: &MessageRecord) -> Option<String> {
         let reply = record.last_reply.as_deref();
+        if let Some(damage) = &record.quarantined {
+            return Some(format!("quarantined: {damage}"));
+        }
         match (record.state, record.next_attempt_at) {
             (MessageState::Deferred, Some(next)) => {
                 let reply = reply.unwrap_or("deferred");
@@ -189,6 +192,7 @@ mod tests {
             last_reply: Some("451 4.7.0 \x1b[31mserver busy".into()),
             subject: None,
             message_id: None,
+            quarantined: None,
         }
     }
 

@@ -20,6 +20,11 @@ impl Setting for Duration {
     }
 }
 
+/// A duration as it is written in the settings, for other places where people write one.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    decode(text).map_err(|Fault(fault)| fault)
+}
+
 /// `1*(1*DIGIT unit)`, units from large to small and each at most once.
 fn decode(text: &str) -> Result<Duration, Fault> {
     let fault = || {

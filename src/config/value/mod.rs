@@ -9,6 +9,7 @@ mod size;
 mod url;
 
 pub use address::ListenAddress;
+pub(crate) use duration::parse_duration;
 pub use name::AddressPattern;
 pub use url::{Proxy, ProxyKind};
 

@@ -3,7 +3,10 @@
 use tempfile::TempDir;
 use tokio::sync::oneshot::Receiver;
 
+use tokio::sync::oneshot;
+
 use super::*;
+use crate::queue::Leased;
 use crate::queue::tests::{settings, submission};
 use crate::queue::{MessageState, Queue, schema};
 
@@ -55,6 +58,7 @@ impl Bench {
             content,
             size_bytes: size as u64,
             reservation: self.queue.shared.room.reserve(size as u64).unwrap(),
+            imported: None,
         });
         (id, Op::Commit { message, answer }, answered)
     }
@@ -217,4 +221,29 @@ fn a_database_that_is_not_what_it_should_be_latches_the_queue_and_keeps_files_in
     bench.writer.write(vec![Op::Maintain { answer }]);
     let refused = refused.blocking_recv().unwrap();
     assert!(matches!(refused, Err(StorageError::Latched)));
+}
+
+#[test]
+fn what_one_leasing_cannot_carry_or_sets_aside_is_not_forgotten() {
+    let mut bench = Bench::new();
+    for _ in 0..20 {
+        let (_, op, answered) = bench.commit(60_000);
+        bench.writer.write(vec![op]);
+        let _ = answered.blocking_recv().unwrap().unwrap();
+    }
+    let (op, leased) = lease(32);
+    bench.writer.write(vec![op]);
+    let leased = leased.blocking_recv().unwrap().unwrap();
+    assert!(leased.leases.len() < 20, "more than fits into memory");
+    assert_eq!(leased.next_due, Some(Duration::ZERO));
+
+    let connection = &bench.writer.connection;
+    connection
+        .execute("DELETE FROM content WHERE seq = 19", [])
+        .unwrap();
+    let (op, leased) = lease(2);
+    bench.writer.write(vec![op]);
+    let leased = leased.blocking_recv().unwrap().unwrap();
+    assert_eq!(leased.leases.len(), 1, "the other one is damaged");
+    assert_eq!(leased.next_due, Some(Duration::ZERO));
 }

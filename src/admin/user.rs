@@ -1,0 +1,42 @@
+//! Who a user id is.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+
+/// Accounts beyond that are in a directory service, and known by number only.
+const PASSWD_MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// `alice (uid 1000)`, or `uid 1000` where `/etc/passwd` does not know the name. Blocking.
+pub(crate) fn user_name(uid: u32) -> String {
+    let name = File::open("/etc/passwd")
+        .ok()
+        .and_then(|file| find(BufReader::new(file.take(PASSWD_MAX_BYTES)), uid));
+    match name {
+        Some(name) => format!("{name} (uid {uid})"),
+        None => format!("uid {uid}"),
+    }
+}
+
+/// `name:password:uid:...` (passwd(5)).
+fn find(passwd: impl BufRead, uid: u32) -> Option<String> {
+    passwd.lines().map_while(Result::ok).find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        let found: u32 = fields.nth(1)?.parse().ok()?;
+        (found == uid).then(|| name.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_by_number() {
+        let passwd =
+            "root:x:0:0:root:/root:/bin/sh\nbroken\n+::::::\nalice:x:1000:1000::/:/bin/sh\n";
+        assert_eq!(find(passwd.as_bytes(), 0).as_deref(), Some("root"));
+        assert_eq!(find(passwd.as_bytes(), 1000).as_deref(), Some("alice"));
+        assert_eq!(find(passwd.as_bytes(), 1001), None);
+    }
+}
