@@ -49,7 +49,7 @@ pub(super) enum Op {
         answer: Answer<Outcome>,
     },
     Maintain {
-        answer: Answer<()>,
+        answer: Answer<bool>,
     },
     Change {
         request: Box<change::Request>,
@@ -86,7 +86,7 @@ enum Done {
     Committed(Box<NewMessage>, Answer<Receipt>),
     Leased(Leased, Answer<Leased>),
     Settled(Box<Settled>, Answer<Outcome>),
-    Maintained(retention::Swept, Answer<()>),
+    Maintained(retention::Swept, Answer<bool>),
     Changed(Box<Changed>, Answer<Changed>),
 }
 
@@ -322,10 +322,7 @@ impl Writer {
                 for id in swept.content_files {
                     self.remove_content_file(id);
                 }
-                if swept.more {
-                    tracing::debug!("more history is old enough to be forgotten");
-                }
-                let _ = answer.send(Ok(()));
+                let _ = answer.send(Ok(swept.more));
             }
             Done::Changed(mut changed, answer) => {
                 changed.take_effect(&self.shared);
