@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use sd_notify::NotifyState;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,15 +38,20 @@ fn daemon(loaded: &Loaded) -> Result<(), CliError> {
     runtime()?.block_on(async {
         let stop = CancellationToken::new();
         tokio::spawn(stop_on_signal(stop.clone()));
+        // A limit on file sizes (LimitFSIZE=) is then a write that fails, as on a full disk, and
+        // not the end of the daemon. Once registered, the handler stays.
+        if let Err(error) = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())) {
+            tracing::warn!(%error, "a limit on file sizes would end the daemon");
+        }
         serve(loaded, stop, |_| {}).await
     })
 }
 
-/// One or two cores are enough for any upstream; more threads only cost memory.
+/// The queue has a thread of its own, which wants a core; more than a few threads only cost memory.
 pub(super) fn runtime() -> Result<Runtime, CliError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Builder::new_multi_thread()
-        .worker_threads(cores.clamp(2, 4))
+        .worker_threads(cores.saturating_sub(1).clamp(1, 4))
         .max_blocking_threads(64)
         .thread_keep_alive(Duration::from_secs(10))
         .enable_all()

@@ -9,6 +9,8 @@ mod intake;
 mod replies;
 mod session;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;

@@ -31,7 +31,9 @@ pub(super) enum Ended {
 
 /// Read from the socket at once.
 const INPUT_BYTES: usize = 4 * 1024;
-const CONTENT_INPUT_BYTES: usize = 32 * 1024;
+const CONTENT_INPUT_BYTES: usize = 8 * 1024;
+/// Once content has filled a block, the client has much to say.
+const LONG_CONTENT_INPUT_BYTES: usize = 64 * 1024;
 
 pub(super) struct Session<'a, S> {
     stream: S,
@@ -44,7 +46,9 @@ pub(super) struct Session<'a, S> {
     output: BytesMut,
     /// Room for the transaction in progress.
     draft: Option<Draft>,
+    /// When the session is over; a transaction begun before gets its own full time.
     deadline: Instant,
+    transaction_deadline: Option<Instant>,
 }
 
 /// What reading led to.
@@ -71,6 +75,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             output: BytesMut::with_capacity(512),
             draft: None,
             deadline: Instant::now() + settings.timeouts.session,
+            transaction_deadline: None,
             settings,
         }
     }
@@ -96,6 +101,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             }
             if !self.machine.in_transaction() {
                 self.draft = None;
+                self.transaction_deadline = None;
             }
         }
     }
@@ -107,6 +113,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 let room = match self.queue.draft(size_bytes) {
                     Ok(draft) => {
                         self.draft = Some(draft);
+                        let patience = self.settings.timeouts.session;
+                        self.transaction_deadline = Some(Instant::now() + patience);
                         Ok(())
                     }
                     Err(error) => Err(storage_reply(&error)),
@@ -158,14 +166,18 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             envelope,
             draft,
         );
-        while !intake.receive(&mut self.input).await {
+        let mut block = CONTENT_INPUT_BYTES;
+        loop {
+            if self.input.len() >= CONTENT_INPUT_BYTES {
+                block = LONG_CONTENT_INPUT_BYTES;
+            }
+            if intake.receive(&mut self.input).await {
+                break;
+            }
             self.flush().await?;
-            match self
-                .read(CONTENT_INPUT_BYTES, self.settings.timeouts.data)
-                .await?
-            {
-                Read::Octets => {}
-                Read::End(ended) => return Ok(Some(ended)),
+            let read = self.read(block, self.settings.timeouts.data).await?;
+            if let Read::End(ended) = read {
+                return Ok(Some(ended));
             }
         }
         let reply = intake
@@ -195,9 +207,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     async fn flush(&mut self) -> io::Result<()> {
         if !self.output.is_empty() {
             // A client that never reads its replies is a client that takes too long.
-            let until = self
-                .deadline
-                .min(Instant::now() + self.settings.timeouts.command);
+            let until = Instant::now() + self.settings.timeouts.command;
             let written = timeout_at(until, async {
                 self.stream.write_all(&self.output).await?;
                 self.stream.flush().await
@@ -207,6 +217,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         }
         Ok(())
+    }
+
+    fn patience_ends(&self) -> Instant {
+        self.transaction_deadline.unwrap_or(self.deadline)
     }
 
     async fn read_command(
@@ -225,7 +239,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     }
 
     async fn read(&mut self, octets: usize, patience: std::time::Duration) -> io::Result<Read> {
-        let until = self.deadline.min(Instant::now() + patience);
+        let until = self.patience_ends().min(Instant::now() + patience);
         self.input.reserve(octets);
         match timeout_at(until, self.stream.read_buf(&mut self.input)).await {
             Ok(Ok(0)) => Ok(Read::End(Ended::ClientGone)),
@@ -242,8 +256,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             Ended::Closed | Ended::ClientGone => {}
         }
         self.flush().await?;
-        // The client has its last reply even if it has already gone.
-        let _ = self.stream.shutdown().await;
+        if matches!(ended, Ended::Timeout | Ended::Stopping) {
+            // The client may be writing: without this its octets would cost it our last reply.
+            let _ = self.stream.shutdown().await;
+        }
         Ok(ended)
     }
 }

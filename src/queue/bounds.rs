@@ -1,7 +1,7 @@
 //! Room in the queue: reserved before content is taken in, so that sessions cannot overshoot together.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,9 @@ pub(super) struct Room {
     /// Bytes promised to drafts whose content may not be on disk yet.
     promised: AtomicU64,
     disk: Mutex<Option<DiskReading>>,
+    messages_alarm: Alarm,
+    bytes_alarm: Alarm,
+    disk_alarm: Alarm,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +62,9 @@ impl Room {
             bytes: AtomicU64::new(bytes),
             promised: AtomicU64::new(0),
             disk: Mutex::new(None),
+            messages_alarm: Alarm::default(),
+            bytes_alarm: Alarm::default(),
+            disk_alarm: Alarm::default(),
         })
     }
 
@@ -78,6 +84,7 @@ impl Room {
     pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation, Full> {
         let limits = self.limits();
         take(&self.messages, 1, limits.messages_max).ok_or(Full::Messages)?;
+        self.watch(limits);
         let mut reservation = Reservation {
             room: Arc::clone(self),
             bytes: 0,
@@ -91,6 +98,53 @@ impl Room {
     pub(super) fn release(&self, messages: u64, bytes: u64) {
         give_back(&self.messages, messages);
         give_back(&self.bytes, bytes);
+        self.watch(self.limits());
+    }
+
+    /// Somebody should know before mail is refused.
+    fn watch(&self, limits: Limits) {
+        let (messages, bytes) = self.used();
+        for (key, alarm, used, max) in [
+            (
+                "max_messages",
+                &self.messages_alarm,
+                messages,
+                limits.messages_max,
+            ),
+            ("max_bytes", &self.bytes_alarm, bytes, limits.bytes_max),
+        ] {
+            match alarm.cross(used, max) {
+                Some(Crossing::Up) => tracing::warn!(
+                    used,
+                    max,
+                    "the queue is at 80 % of queue.{key}; when it is full, mail is refused with 452"
+                ),
+                Some(Crossing::Down) => {
+                    tracing::info!(used, max, "the queue is under 70 % of queue.{key} again");
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn watch_disk(&self, free_bytes: u64, limits: Limits) {
+        let min_bytes = limits.disk_free_min_bytes;
+        match self.disk_alarm.cross(min_bytes, free_bytes) {
+            Some(Crossing::Up) => tracing::warn!(
+                free_bytes,
+                min_bytes,
+                "the disk that holds the queue is nearly down to queue.min_free_disk; below it, \
+                 mail is refused with 452"
+            ),
+            Some(Crossing::Down) => {
+                tracing::info!(
+                    free_bytes,
+                    min_bytes,
+                    "the disk that holds the queue has room again"
+                );
+            }
+            None => {}
+        }
     }
 
     fn disk_has(&self, bytes: u64, limits: Limits) -> bool {
@@ -104,6 +158,7 @@ impl Room {
                         at: Instant::now(),
                         free_bytes,
                     });
+                    self.watch_disk(free_bytes, limits);
                     free_bytes
                 }
                 // The write itself will tell what is wrong with this disk.
@@ -135,6 +190,7 @@ impl Reservation {
         }
         take(&self.room.bytes, more, limits.bytes_max).ok_or(Full::Bytes)?;
         self.room.promised.fetch_add(more, Ordering::AcqRel);
+        self.room.watch(limits);
         self.bytes += more;
         Ok(())
     }
@@ -159,6 +215,35 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         give_back(&self.room.promised, self.bytes);
         self.room.release(1, self.bytes);
+    }
+}
+
+/// Tells once of a bound that comes near, and once when it is far again; between 70 and 80 % it says
+/// nothing, or a queue that sways about the mark would fill the log.
+#[derive(Debug, Default)]
+struct Alarm {
+    raised: AtomicBool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Crossing {
+    Up,
+    Down,
+}
+
+impl Alarm {
+    fn cross(&self, used: u64, max: u64) -> Option<Crossing> {
+        let (used, max) = (u128::from(used) * 10, u128::from(max));
+        let raised = self.raised.load(Ordering::Relaxed);
+        if !raised && used > 0 && used >= max * 8 {
+            let was_raised = self.raised.swap(true, Ordering::Relaxed);
+            return (!was_raised).then_some(Crossing::Up);
+        }
+        if raised && used < max * 7 {
+            let was_raised = self.raised.swap(false, Ordering::Relaxed);
+            return was_raised.then_some(Crossing::Down);
+        }
+        None
     }
 }
 
@@ -232,6 +317,27 @@ mod tests {
         assert_eq!(room.used(), (1, 900));
         assert_eq!(room.reserve(101).unwrap_err(), Full::Bytes);
         assert_eq!(room.used(), (1, 900));
+    }
+
+    #[test]
+    fn an_alarm_is_raised_once_and_taken_back_once() {
+        let alarm = Alarm::default();
+        let crossings = |levels: &[u64]| -> Vec<_> {
+            levels
+                .iter()
+                .filter_map(|used| Some((*used, alarm.cross(*used, 10)?)))
+                .collect()
+        };
+        assert_eq!(
+            crossings(&[0, 7, 8, 9, 10, 9, 8, 7, 8]),
+            [(8, Crossing::Up)]
+        );
+        assert_eq!(crossings(&[7, 6, 0, 7]), [(6, Crossing::Down)]);
+        assert_eq!(
+            crossings(&[10, 0, 10]),
+            [(10, Crossing::Up), (0, Crossing::Down), (10, Crossing::Up)]
+        );
+        assert_eq!(Alarm::default().cross(0, 0), None, "no bound on free space");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -29,6 +30,14 @@ pub enum Content {
 /// `DIRECTORY/content/ID`.
 pub(super) fn path_of(directory: &Path, id: QueueId) -> PathBuf {
     directory.join("content").join(id.as_str())
+}
+
+/// Removes the content file of a message that has ended. Blocking.
+pub(super) fn remove(directory: &Path, id: QueueId) {
+    if let Err(error) = std::fs::remove_file(path_of(directory, id)) {
+        // The next start sweeps it.
+        tracing::warn!(queue_id = %id, %error, "content file of an ended message stays for now");
+    }
 }
 
 /// A content file while it is being written; dropped unfinished, it is removed.
@@ -73,15 +82,38 @@ impl ContentFile {
     /// Puts file and directory entry on stable storage. Blocking.
     ///
     /// A sync that failed is never tried again and believed: the kernel may have dropped the pages.
-    pub(super) fn finish(mut self) -> Result<StoredFile, StorageError> {
-        let synced = self.file.sync_all().and_then(|()| sync_parent(&self.path));
-        synced.map_err(|error| StorageError::content(self.path.clone(), error))?;
+    pub(super) fn finish(mut self) -> Result<StoredFile, FinishError> {
+        let content = |error| StorageError::content(self.path.clone(), error);
+        let folder =
+            open_parent(&self.path).map_err(|error| FinishError::NotStored(content(error)))?;
+        if let Err(error) = self.file.sync_all() {
+            // Space that was promised and then was not there concerns this file alone.
+            return Err(match content(error) {
+                error @ StorageError::DiskFull => FinishError::NotStored(error),
+                error => FinishError::Unknown(error),
+            });
+        }
+        folder.sync_all().map_err(|error| {
+            FinishError::Unknown(StorageError::Content {
+                path: self.path.clone(),
+                source: Arc::new(error),
+            })
+        })?;
         self.finished = true;
         Ok(StoredFile {
             path: std::mem::take(&mut self.path),
-            committed: false,
+            kept: false,
         })
     }
+}
+
+/// Why a content file is not on stable storage.
+#[derive(Debug)]
+pub(super) enum FinishError {
+    /// The file is of no use, and nothing else is touched by it.
+    NotStored(StorageError),
+    /// A sync failed: what the disk holds, of this file or of the folder, is unknown.
+    Unknown(StorageError),
 }
 
 impl Drop for ContentFile {
@@ -96,27 +128,26 @@ impl Drop for ContentFile {
 #[derive(Debug)]
 pub(super) struct StoredFile {
     path: PathBuf,
-    committed: bool,
+    kept: bool,
 }
 
 impl StoredFile {
-    /// The row that names the file is committed.
-    pub(super) fn committed(mut self) {
-        self.committed = true;
+    /// The row that names the file is committed, or may be.
+    pub(super) fn keep(mut self) {
+        self.kept = true;
     }
 }
 
 impl Drop for StoredFile {
     fn drop(&mut self) {
-        if !self.committed {
+        if !self.kept {
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
-fn sync_parent(path: &Path) -> io::Result<()> {
-    let parent = path.parent().unwrap_or_else(|| Path::new("."));
-    File::open(parent)?.sync_all()
+fn open_parent(path: &Path) -> io::Result<File> {
+    File::open(path.parent().unwrap_or_else(|| Path::new(".")))
 }
 
 /// Removes files of drafts that were never committed; `is_known` tells of an id whether a row names

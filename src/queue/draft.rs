@@ -1,9 +1,11 @@
 //! A message on its way in.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use crate::queue::bounds::Reservation;
-use crate::queue::content::{self, ContentFile, INLINE_MAX_BYTES};
+use crate::queue::content::{self, ContentFile, FinishError, INLINE_MAX_BYTES};
 use crate::queue::import::Imported;
 use crate::queue::insert::{NewContent, NewMessage};
 use crate::queue::writer::Op;
@@ -136,7 +138,19 @@ impl Draft {
             Some(_) => {
                 self.spill().await?;
                 match self.file.take() {
-                    Some(file) => NewContent::File(blocking(move || file.finish()).await?),
+                    Some(file) => {
+                        let shared = Arc::clone(&self.queue.shared);
+                        let finish = move || {
+                            file.finish().map_err(|error| match error {
+                                FinishError::NotStored(error) => error,
+                                FinishError::Unknown(error) => {
+                                    shared.latch(&error);
+                                    error
+                                }
+                            })
+                        };
+                        NewContent::File(blocking(finish).await?)
+                    }
                     None => return Err(StorageError::Closed.into()),
                 }
             }

@@ -117,10 +117,17 @@ impl StorageError {
         }
     }
 
+    /// Whether it is certain that the failure changed nothing, so that going on is safe.
+    pub(super) fn is_certain(&self) -> bool {
+        match self {
+            Self::Database(error) => changed_nothing(error),
+            _ => true,
+        }
+    }
+
     pub(super) fn content(path: PathBuf, source: io::Error) -> Self {
-        if source.kind() == io::ErrorKind::StorageFull
-            || source.kind() == io::ErrorKind::QuotaExceeded
-        {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge) {
             return Self::DiskFull;
         }
         Self::Content {
@@ -133,5 +140,41 @@ impl StorageError {
 impl From<rusqlite::Error> for StorageError {
     fn from(error: rusqlite::Error) -> Self {
         Self::from_database(error)
+    }
+}
+
+/// Whether it is certain that the disk holds what it held before.
+///
+/// A write that fails is certain: nothing is believed before it is synced, and the write-ahead log
+/// forgets what was not committed. SQLite tells a full disk from other trouble by ENOSPC alone;
+/// quotas, limits on file sizes and read-only filesystems are plain write errors to it. After a
+/// sync that failed, or a read, nobody knows what the disk holds.
+pub(super) fn changed_nothing(error: &rusqlite::Error) -> bool {
+    use rusqlite::{ErrorCode, ffi};
+    let Some(code) = error.sqlite_error_code() else {
+        // A value of an unexpected type, say: one row's trouble.
+        return true;
+    };
+    match code {
+        ErrorCode::SystemIoFailure => matches!(
+            error.sqlite_extended_error_code(),
+            Some(
+                ffi::SQLITE_IOERR_WRITE
+                    | ffi::SQLITE_IOERR_NOMEM
+                    | ffi::SQLITE_IOERR_SHMOPEN
+                    | ffi::SQLITE_IOERR_SHMSIZE
+                    | ffi::SQLITE_IOERR_SHMMAP
+            )
+        ),
+        ErrorCode::DiskFull
+        | ErrorCode::DatabaseBusy
+        | ErrorCode::DatabaseLocked
+        | ErrorCode::OutOfMemory
+        | ErrorCode::CannotOpen
+        | ErrorCode::ReadOnly
+        | ErrorCode::PermissionDenied
+        | ErrorCode::ConstraintViolation
+        | ErrorCode::TooBig => true,
+        _ => false,
     }
 }

@@ -53,7 +53,7 @@ pub struct LeasedMessage {
 pub struct Leased {
     /// In the order in which they were due.
     pub leases: Vec<Lease>,
-    /// How long until the next deferred message is due, if there is one.
+    /// How long until there is more to lease, if that is known: nothing when there may be already.
     pub next_due: Option<Duration>,
 }
 
@@ -117,13 +117,17 @@ pub(super) fn lease(
     let now_ms = shared.clock.now_ms();
     let mut leases = Vec::new();
     let mut bytes = 0;
-    for (seq, id) in due(connection, account, now_ms, max)? {
+    let due = due(connection, account, now_ms, max)?;
+    // Whoever asks again only when told to must be told of what this leasing leaves behind.
+    let mut more = due.len() >= max;
+    for (seq, id) in due {
         match load(connection, shared, seq, &id) {
             Ok(message) => {
                 if matches!(message.content, Content::Inline(_)) {
                     bytes += message.size_bytes;
                 }
                 if bytes > LEASE_MAX_BYTES && !leases.is_empty() {
+                    more = true;
                     break;
                 }
                 set_state(connection, seq, MessageState::Sending)?;
@@ -155,9 +159,10 @@ pub(super) fn lease(
             "SELECT min(due_ms) FROM message WHERE account = ?1 AND state = 2 AND state < 4",
         )?
         .query_row([account], |row| row.get(0))?;
+    let next_due = next.map(|due_ms| Duration::from_millis((due_ms - now_ms).max(0) as u64));
     Ok(Leased {
         leases,
-        next_due: next.map(|due_ms| Duration::from_millis((due_ms - now_ms).max(0) as u64)),
+        next_due: if more { Some(Duration::ZERO) } else { next_due },
     })
 }
 

@@ -45,9 +45,14 @@ impl FolderLock {
             }
             Err(errno) => return Err(io_error(errno.into())),
         }
-        file.set_len(0).map_err(io_error)?;
-        file.rewind().map_err(io_error)?;
-        writeln!(file, "process {}", std::process::id()).map_err(io_error)?;
+        // Only a hint for the person who reads the error: a full disk must not keep the daemon down.
+        let hint = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "process {}", std::process::id()));
+        if let Err(error) = hint {
+            tracing::debug!(%error, path = %path.display(), "the holder's number is not noted");
+        }
         Ok(Self { _file: file })
     }
 

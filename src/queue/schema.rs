@@ -3,12 +3,13 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rustix::fs::Advice;
 
-use crate::queue::{OpenError, StorageError};
+use crate::queue::{OpenError, StorageError, error};
 
 /// `PRAGMA user_version` of the newest schema this program knows.
 const VERSION: i64 = 2;
@@ -20,16 +21,24 @@ const MIGRATIONS: [&str; VERSION as usize] =
 /// `exrq`, so that `file` and this program can tell our database from another.
 const APPLICATION_ID: i64 = 0x6578_7271;
 
+/// `PRAGMA auto_vacuum`.
+const INCREMENTAL: i64 = 2;
+
 /// The one connection that writes.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     make_private(path).map_err(|source| OpenError::Folder {
         path: path.to_owned(),
         source,
     })?;
+    forget_unsynced(&log_of(path))?;
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
-    // Only of use before the first table: pages can then be handed back without a full VACUUM.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    // Only of use before the first table: pages can then be handed back without a full VACUUM. Said
+    // again it would be a write, and a full disk would keep the daemon from starting.
+    let auto_vacuum: i64 = connection.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
+    if auto_vacuum != INCREMENTAL {
+        connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
+    }
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if !mode.eq_ignore_ascii_case("wal") {
@@ -43,8 +52,46 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     // The log is folded back by the writer between batches.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.set_prepared_statement_cache_capacity(64);
+    fold_back(&connection)?;
     migrate(&connection)?;
     Ok(connection)
+}
+
+fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
+
+/// What a daemon that died has left of its log is read from the disk, not from memory: after a sync
+/// that failed, the kernel shows octets which the disk may never have got.
+fn forget_unsynced(log: &Path) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Folder {
+        path: log.to_owned(),
+        source,
+    };
+    match OpenOptions::new().read(true).write(true).open(log) {
+        Ok(file) => {
+            file.sync_all().map_err(failed)?;
+            let advised = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
+            advised.map_err(|errno| failed(errno.into()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Nothing new is appended to what another daemon has left: once all of the log is in the database,
+/// it is written from its beginning.
+fn fold_back(connection: &Connection) -> Result<(), OpenError> {
+    match connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        // A full disk, say: the log is sound, and is folded back later.
+        Err(error) if error::changed_nothing(&error) => {
+            tracing::warn!(%error, "the log of queue.db cannot be folded back for now");
+            Ok(())
+        }
+        folded => Ok(folded?),
+    }
 }
 
 /// SQLite gives the log beside the database the database's own mode.
@@ -106,4 +153,56 @@ fn migrate(connection: &Connection) -> Result<(), OpenError> {
         ))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    #[test]
+    fn opening_what_is_up_to_date_writes_nothing() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("queue.db");
+        drop(open_writer(&path).unwrap());
+        let before = std::fs::read(&path).unwrap();
+        let connection = open_writer(&path).unwrap();
+        let log = std::fs::metadata(log_of(&path)).map_or(0, |metadata| metadata.len());
+        assert_eq!(log, 0);
+        drop(connection);
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_log_left_by_a_crash_is_folded_back_before_anything_is_added() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("queue.db");
+        let crashed = open_writer(&path).unwrap();
+        let insert = "INSERT INTO meta (key, value) VALUES ('x', zeroblob(100000))";
+        crashed.execute(insert, []).unwrap();
+        let copy = folder.path().join("copy.db");
+        std::fs::copy(&path, &copy).unwrap();
+        std::fs::copy(log_of(&path), log_of(&copy)).unwrap();
+        let size_before = std::fs::metadata(log_of(&copy)).unwrap().len();
+        let connection = open_writer(&copy).unwrap();
+        connection
+            .execute("DELETE FROM meta WHERE key = 'y'", [])
+            .unwrap();
+        connection
+            .execute("INSERT INTO meta (key, value) VALUES ('y', 1)", [])
+            .unwrap();
+        assert_eq!(
+            std::fs::metadata(log_of(&copy)).unwrap().len(),
+            size_before,
+            "begun anew"
+        );
+        let sum: i64 = connection
+            .query_row(
+                "SELECT sum(length(value)) FROM meta WHERE key IN ('x', 'y')",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(sum, 100_001);
+    }
 }

@@ -1,6 +1,7 @@
 //! The handle that everybody holds.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,7 @@ use crate::queue::lock::{FolderLock, LockError};
 use crate::queue::writer::{self, Op};
 use crate::queue::{
     Backoff, Draft, DraftError, Full, Leased, Limits, OpenError, QueueId, Reader, StorageError,
-    content, schema,
+    content, error, schema,
 };
 
 /// What the queue needs to know.
@@ -137,14 +138,15 @@ impl Queue {
         let connection = schema::open_writer(&directory.join("queue.db"))?;
         let node = node_of(&connection)?;
         let newest = newest_id(&connection)?;
-        recover(&connection, &directory)?;
+        let void = void_leases(&connection)?;
+        sweep_content(&connection, &directory)?;
         let (messages, bytes) = waiting(&connection)?;
         let (ops, inbox) = mpsc::channel(writer::INBOX_MAX);
         let shared = Arc::new(Shared {
             clock: stored_clock(&connection)?,
             room: Room::new(settings.limits, &directory, messages, bytes),
             ids: QueueIdGenerator::new(node, newest),
-            dropped_leases: Mutex::default(),
+            dropped_leases: Mutex::new(void),
             nudge: ops.downgrade(),
             wakers: Mutex::default(),
             latched: watch::Sender::new(false),
@@ -279,14 +281,28 @@ impl Queue {
 }
 
 fn make_folder(path: &Path) -> Result<(), OpenError> {
-    let made = std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path);
-    made.map_err(|source| OpenError::Folder {
+    let failed = |source| OpenError::Folder {
         path: path.to_owned(),
         source,
-    })
+    };
+    if path.is_dir() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(failed)?;
+    // What is stored in it is worth nothing if the folder itself does not outlive a power cut.
+    match path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        Some(parent) => File::open(parent)
+            .and_then(|parent| parent.sync_all())
+            .map_err(failed),
+        None => Ok(()),
+    }
 }
 
 /// The folder's own number, part of every id.
@@ -308,12 +324,28 @@ fn newest_id(connection: &Connection) -> rusqlite::Result<Option<QueueId>> {
     Ok(newest.and_then(|id| QueueId::parse(&id).ok()))
 }
 
-/// Leases of a process that is gone are void, and so are content files that no row names.
-fn recover(connection: &Connection, directory: &Path) -> Result<(), OpenError> {
-    connection.execute(
+/// Leases of a process that is gone are void; returns those that cannot be given back yet because
+/// the disk is full.
+fn void_leases(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let voided = connection.execute(
         "UPDATE message SET state = iif(attempts = 0, 0, 2) WHERE state = 1 AND state < 4",
         [],
-    )?;
+    );
+    match voided {
+        Ok(_) => Ok(Vec::new()),
+        Err(error) if error::changed_nothing(&error) => {
+            tracing::error!(%error, "nothing can be stored for now");
+            connection
+                .prepare("SELECT seq FROM message WHERE state = 1 AND state < 4")?
+                .query_map([], |row| row.get(0))?
+                .collect()
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Content files that no row names are of messages that were never accepted.
+fn sweep_content(connection: &Connection, directory: &Path) -> Result<(), OpenError> {
     let mut known = connection.prepare("SELECT 1 FROM message WHERE id = ?1 AND stored = 2")?;
     let swept = content::sweep_orphans(directory, |id| {
         known

@@ -1,11 +1,14 @@
 //! The one thread that writes: group commit.
 
+use std::cell::Cell;
 use std::io;
 use std::mem;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::queue::change::{self, Changed};
@@ -13,9 +16,7 @@ use crate::queue::insert::{self, NewContent, NewMessage};
 use crate::queue::lock::FolderLock;
 use crate::queue::settle::{self, Settled};
 use crate::queue::store::Shared;
-use crate::queue::{
-    Leased, Outcome, QueueId, Receipt, Settlement, StorageError, content, lease, retention,
-};
+use crate::queue::{Leased, Outcome, Receipt, Settlement, StorageError, content, lease, retention};
 
 /// Requests that may wait; sessions beyond that wait for a place.
 pub(super) const INBOX_MAX: usize = 1024;
@@ -28,6 +29,9 @@ const BATCH_MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Pages in the write-ahead log after which it is folded back into the database.
 const CHECKPOINT_PAGES: i64 = 4000;
+
+/// After a log that could not be folded back: nothing is lost by it, it only grows.
+const CHECKPOINT_PAUSE: Duration = Duration::from_secs(5);
 
 type Answer<T> = oneshot::Sender<Result<T, StorageError>>;
 
@@ -80,6 +84,26 @@ impl Op {
     }
 }
 
+/// One transaction while it is being written.
+#[derive(Debug, Default)]
+struct Transaction {
+    done: Vec<Done>,
+    /// Leases that were dropped and are given back by it.
+    released: Vec<i64>,
+    released_accounts: Vec<String>,
+}
+
+impl Transaction {
+    /// An account without due mail proves nothing about the disk.
+    fn has_written(&self) -> bool {
+        !self.released.is_empty()
+            || self.done.iter().any(|done| match done {
+                Done::Leased(leased, _) => !leased.leases.is_empty(),
+                _ => true,
+            })
+    }
+}
+
 /// What to tell whom once the transaction is on stable storage.
 #[derive(Debug)]
 enum Done {
@@ -100,6 +124,9 @@ pub(super) fn spawn(
         connection,
         shared,
         inbox,
+        broken: Cell::default(),
+        refusing: false,
+        checkpoint_after: None,
         _lock: lock,
     };
     std::thread::Builder::new()
@@ -111,6 +138,11 @@ struct Writer {
     connection: Connection,
     shared: Arc<Shared>,
     inbox: mpsc::Receiver<Op>,
+    /// What has undone the transaction in progress, not only the request that met it.
+    broken: Cell<Option<StorageError>>,
+    /// Storing failed last time: said once, and once more when it works again.
+    refusing: bool,
+    checkpoint_after: Option<Instant>,
     /// Let go only when nothing can be written any more.
     _lock: FolderLock,
 }
@@ -149,82 +181,128 @@ impl Writer {
             }
             return;
         }
-        if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
-            let error = StorageError::from(error);
-            self.judge(&error);
-            for op in batch {
-                op.refuse(&error);
-            }
-            return;
-        }
-        let released = self.release_dropped();
-        let mut done = Vec::with_capacity(batch.len());
-        for op in batch {
-            self.apply(op, &mut done);
-        }
-        match self.connection.execute_batch("COMMIT") {
+        let mut batch = batch.into_iter();
+        let mut draft = Transaction::default();
+        match self.transact(&mut batch, &mut draft) {
             Ok(()) => {
-                for account in released {
+                if draft.has_written() && mem::take(&mut self.refusing) {
+                    tracing::info!("the queue can store again");
+                }
+                for account in draft.released_accounts {
                     self.shared.wake(&account);
                 }
-                for done in done {
+                for done in draft.done {
                     self.finish(done);
                 }
             }
             Err(error) => {
-                let error = StorageError::from(error);
-                if !self.connection.is_autocommit() {
-                    let _ = self.connection.execute_batch("ROLLBACK");
-                }
+                self.roll_back();
                 self.judge(&error);
-                for done in done {
-                    done.fail(&error);
+                self.dropped_leases().append(&mut draft.released);
+                let in_doubt = self.shared.is_latched();
+                for done in draft.done {
+                    done.fail(&error, in_doubt);
+                }
+                for op in batch {
+                    op.refuse(&error);
                 }
             }
         }
     }
 
-    /// A full disk heals; after anything else that fails a whole transaction nothing is certain.
-    fn judge(&self, error: &StorageError) {
-        match error {
-            StorageError::DiskFull => tracing::warn!(%error, "nothing can be stored"),
-            _ => self.shared.latch(error),
+    /// All of the batch in one transaction; what is left in `batch` after a failure was not begun.
+    fn transact(
+        &self,
+        batch: &mut impl Iterator<Item = Op>,
+        draft: &mut Transaction,
+    ) -> Result<(), StorageError> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.release_dropped(draft)?;
+        for op in batch {
+            // A lease that an undone request had made was dropped in this very batch: it must not
+            // make ready what somebody else is about to hold.
+            if matches!(op, Op::Lease { .. }) {
+                self.release_dropped(draft)?;
+            }
+            self.apply(op, &mut draft.done);
+            if let Some(error) = self.broken.take() {
+                return Err(error);
+            }
+        }
+        Ok(self.connection.execute_batch("COMMIT")?)
+    }
+
+    fn roll_back(&self) {
+        self.broken.take();
+        // After some failures SQLite has done it already.
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            self.shared.latch(&error.into());
         }
     }
 
-    fn release_dropped(&self) -> Vec<String> {
-        let mut dropped = self
-            .shared
+    /// What certainly changed nothing heals: mail stays with its clients until the disk takes it.
+    /// On top of anything else nothing is written.
+    fn judge(&mut self, error: &StorageError) {
+        if !error.is_certain() {
+            self.shared.latch(error);
+        } else if !mem::replace(&mut self.refusing, true) {
+            tracing::error!(%error, "nothing can be stored for now");
+        }
+    }
+
+    fn dropped_leases(&self) -> MutexGuard<'_, Vec<i64>> {
+        self.shared
             .dropped_leases
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn release_dropped(&self, draft: &mut Transaction) -> Result<(), StorageError> {
+        let dropped = mem::take(&mut *self.dropped_leases());
         if dropped.is_empty() {
-            return Vec::new();
+            return Ok(());
         }
-        match self.guarded(|connection| Ok(lease::release(connection, &dropped)?)) {
-            Ok(accounts) => {
-                dropped.clear();
-                accounts
-            }
-            Err(error) => {
-                tracing::warn!(%error, "leases could not be given back yet");
-                Vec::new()
-            }
-        }
+        // They are dropped still if the transaction fails.
+        draft.released.extend_from_slice(&dropped);
+        let accounts = self.guarded(|connection| Ok(lease::release(connection, &dropped)?))?;
+        draft.released_accounts.extend(accounts);
+        Ok(())
     }
 
     /// One request inside its own savepoint: a failure undoes that request and no other.
+    ///
+    /// Some failures undo the whole transaction all the same, a full disk among them: SQLite has
+    /// rolled it back by then, or nothing may be built on it.
     fn guarded<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
         let connection = &self.connection;
-        connection.prepare_cached("SAVEPOINT one")?.execute([])?;
-        let result = work(connection);
-        if result.is_err() && !connection.is_autocommit() {
-            connection.prepare_cached("ROLLBACK TO one")?.execute([])?;
+        let statement = |sql| connection.prepare_cached(sql)?.execute([]);
+        let guarded = || {
+            statement("SAVEPOINT one")?;
+            let result = work(connection);
+            let lost = match &result {
+                Ok(_) => false,
+                Err(error) => connection.is_autocommit() || !error.is_certain(),
+            };
+            if !lost {
+                if result.is_err() {
+                    statement("ROLLBACK TO one")?;
+                }
+                statement("RELEASE one")?;
+            }
+            Ok((result, lost))
+        };
+        let (result, lost) =
+            guarded().unwrap_or_else(|error: rusqlite::Error| (Err(error.into()), true));
+        if let Err(error) = &result
+            && lost
+        {
+            self.broken.set(Some(error.clone()));
         }
-        connection.prepare_cached("RELEASE one")?.execute([])?;
         result
     }
 
@@ -297,7 +375,7 @@ impl Writer {
                 } = *message;
                 reservation.keep(size_bytes);
                 if let NewContent::File(file) = content {
-                    file.committed();
+                    file.keep();
                 }
                 let _ = answer.send(Ok(Receipt::new(id)));
                 self.shared.wake(&submission.account);
@@ -311,7 +389,7 @@ impl Writer {
                     self.shared.room.release(1, bytes);
                 }
                 if let Some(id) = settled.content_file {
-                    self.remove_content_file(id);
+                    content::remove(&self.shared.settings.directory, id);
                 }
                 if settled.outcome.retry_in.is_some() {
                     self.shared.wake(&settled.account);
@@ -320,7 +398,7 @@ impl Writer {
             }
             Done::Maintained(swept, answer) => {
                 for id in swept.content_files {
-                    self.remove_content_file(id);
+                    content::remove(&self.shared.settings.directory, id);
                 }
                 let _ = answer.send(Ok(swept.more));
             }
@@ -331,22 +409,27 @@ impl Writer {
         }
     }
 
-    fn remove_content_file(&self, id: QueueId) {
-        let path = content::path_of(&self.shared.settings.directory, id);
-        if let Err(error) = std::fs::remove_file(&path) {
-            // The next start sweeps it.
-            tracing::warn!(queue_id = %id, %error, "content file of an ended message stays for now");
-        }
-    }
-
     /// Between batches, never inside one, so that no waiter pays for it before its answer.
-    fn checkpoint_if_long(&self) {
-        let pages = self.wal_checkpoint("NOOP");
-        if pages.is_ok_and(|pages| pages >= CHECKPOINT_PAGES)
-            && let Err(error) = self.wal_checkpoint("PASSIVE")
-        {
-            self.judge(&StorageError::from(error));
+    fn checkpoint_if_long(&mut self) {
+        if self.shared.is_latched() || self.checkpoint_after.is_some_and(|at| Instant::now() < at) {
+            return;
         }
+        let was_failing = self.checkpoint_after.take().is_some();
+        let folded = match self.wal_checkpoint("NOOP") {
+            Ok(pages) if pages >= CHECKPOINT_PAGES => self.wal_checkpoint("PASSIVE"),
+            pages => pages,
+        };
+        let Err(error) = folded.map_err(StorageError::from) else {
+            return;
+        };
+        if !error.is_certain() {
+            self.shared.latch(&error);
+            return;
+        }
+        if !was_failing {
+            tracing::warn!(%error, "the log of queue.db cannot be folded back for now and grows");
+        }
+        self.checkpoint_after = Some(Instant::now() + CHECKPOINT_PAUSE);
     }
 
     /// Returns how many pages the log holds that are not in the database yet.
@@ -360,14 +443,18 @@ impl Writer {
     }
 
     fn close(self) {
-        if !self.shared.is_latched() {
-            let mut dropped = self
-                .shared
-                .dropped_leases
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let seqs = mem::take(&mut *dropped);
-            drop(dropped);
+        if self.shared.is_latched() {
+            // Folding the log back would believe what could not be synced.
+            let kept = self
+                .connection
+                .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            if let Err(error) = kept {
+                tracing::warn!(%error, "queue.db is closed as it is");
+                mem::forget(self.connection);
+                return;
+            }
+        } else {
+            let seqs = mem::take(&mut *self.dropped_leases());
             let stored = lease::release(&self.connection, &seqs)
                 .and_then(|_| retention::store_clock(&self.connection, &self.shared));
             if let Err(error) = stored {
@@ -381,9 +468,22 @@ impl Writer {
 }
 
 impl Done {
-    fn fail(self, error: &StorageError) {
+    /// `in_doubt`: the transaction may be on the disk all the same.
+    fn fail(self, error: &StorageError, in_doubt: bool) {
         match self {
-            Self::Committed(_, answer) => drop(answer.send(Err(error.clone()))),
+            Self::Committed(message, answer) => {
+                let _ = answer.send(Err(error.clone()));
+                if in_doubt {
+                    tracing::error!(
+                        queue_id = %message.id,
+                        "message was refused, but may have been stored; it may be sent twice"
+                    );
+                    // If there is a row at the next start, the file belongs to it.
+                    if let NewContent::File(file) = message.content {
+                        file.keep();
+                    }
+                }
+            }
             Self::Leased(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Settled(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Maintained(_, answer) => drop(answer.send(Err(error.clone()))),
@@ -391,3 +491,6 @@ impl Done {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@
 
 pub mod client;
 pub mod daemon;
+pub mod folder;
 
 use std::future::Future;
 use std::net::SocketAddr;

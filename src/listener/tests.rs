@@ -1,0 +1,145 @@
+//! One session in memory, on a clock that the test turns.
+
+use std::future::pending;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::task::JoinHandle;
+use tokio::time::advance;
+
+use super::session::{Ended, Session};
+use super::{Limits, Settings, Timeouts};
+use crate::queue::{self, Queue};
+use crate::smtp::Session as Machine;
+
+fn settings() -> Settings {
+    Settings {
+        name: "local".into(),
+        address: ([127, 0, 0, 1], 0).into(),
+        allow: vec!["127.0.0.0/8".parse().unwrap()],
+        hostname: "relay.test".into(),
+        account: "default".into(),
+        mailbox: "relay@contoso.com".into(),
+        bare_newline: crate::smtp::BareNewline::Normalize,
+        limits: Limits {
+            connections_max: 10,
+            connections_per_client_max: 10,
+            message_size_max_bytes: 1 << 20,
+            recipients_max: 10,
+            errors_max: 10,
+        },
+        timeouts: Timeouts {
+            command: Duration::from_mins(5),
+            data: Duration::from_mins(3),
+            session: Duration::from_mins(30),
+        },
+    }
+}
+
+fn queue(folder: &TempDir) -> Queue {
+    Queue::open(queue::Settings {
+        directory: folder.path().join("queue"),
+        limits: queue::Limits {
+            messages_max: 10,
+            bytes_max: 1 << 30,
+            disk_free_min_bytes: 0,
+        },
+        backoff: queue::Backoff {
+            initial: Duration::from_secs(30),
+            factor: 2.0,
+            max: Duration::from_hours(1),
+        },
+        expire_after: Duration::from_hours(48),
+        retention: queue::Retention {
+            delivered: Duration::from_hours(1),
+            failed: Duration::from_hours(1),
+        },
+        record_subject: true,
+    })
+    .unwrap()
+}
+
+struct Bench {
+    client: DuplexStream,
+    queue: Queue,
+    session: JoinHandle<std::io::Result<Ended>>,
+    _folder: TempDir,
+}
+
+impl Bench {
+    fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let queue = queue(&folder);
+        let (client, server) = duplex(4096);
+        let session = tokio::spawn({
+            let queue = queue.clone();
+            async move {
+                let settings = settings();
+                let machine = Machine::new(Arc::clone(&settings.machine()));
+                let peer = IpAddr::from([127, 0, 0, 1]);
+                let session = Session::new(server, peer, &settings, machine, &queue);
+                session.run(pin!(pending())).await
+            }
+        });
+        Self {
+            client,
+            queue,
+            session,
+            _folder: folder,
+        }
+    }
+
+    async fn reply(&mut self) -> String {
+        let mut octets = vec![0; 4096];
+        let read = self.client.read(&mut octets).await.unwrap();
+        String::from_utf8_lossy(octets.get(..read).unwrap()).into_owned()
+    }
+
+    async fn command(&mut self, line: &str) -> String {
+        self.client
+            .write_all(format!("{line}\r\n").as_bytes())
+            .await
+            .unwrap();
+        self.reply().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_client_is_told_and_closed() {
+    let mut bench = Bench::start();
+    assert!(bench.reply().await.starts_with("220 "));
+    advance(Duration::from_mins(5)).await;
+    assert!(bench.reply().await.starts_with("421 4.4.2 "));
+    assert_eq!(bench.session.await.unwrap().unwrap(), Ended::Timeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_session_ends_between_two_transactions_and_not_within_one() {
+    let mut bench = Bench::start();
+    assert!(bench.reply().await.starts_with("220 "));
+    for _ in 0..9 {
+        assert!(bench.command("NOOP").await.starts_with("250 "));
+        advance(Duration::from_mins(3)).await;
+    }
+    assert!(bench.command("MAIL FROM:<a@b.c>").await.starts_with("250 "));
+    advance(Duration::from_mins(4)).await;
+    assert!(bench.command("RCPT TO:<a@b.c>").await.starts_with("250 "));
+    assert!(bench.command("DATA").await.starts_with("354 "));
+    advance(Duration::from_mins(2)).await;
+    // Both replies may arrive at once.
+    bench.client.write_all(b"x\r\n.\r\n").await.unwrap();
+    let mut farewell = String::new();
+    bench.client.read_to_string(&mut farewell).await.unwrap();
+    let (accepted, closed) = farewell.split_once("\r\n").unwrap();
+    assert!(
+        accepted.starts_with("250 2.0.0 Ok: queued as "),
+        "{farewell}"
+    );
+    assert!(closed.starts_with("421 4.4.2 "), "{farewell}");
+    assert_eq!(bench.session.await.unwrap().unwrap(), Ended::Timeout);
+    assert_eq!(bench.queue.used().0, 1);
+}
