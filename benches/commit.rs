@@ -167,9 +167,9 @@ fn delivered() -> Settlement {
         retry: Retry::Scheduled,
         started_at: SystemTime::now(),
         remote: "smtp.office365.com".into(),
-        reply: reply.into(),
         connection: Some(1),
         uncertain: false,
+        reply: reply.into(),
     }
 }
 

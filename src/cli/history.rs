@@ -194,15 +194,13 @@ fn page(detail: &MessageDetail) -> Vec<String> {
 pub(super) fn origin(detail: &MessageDetail) -> String {
     let mut text = format!("by listener {}", detail.listener);
     if !detail.client.is_empty() {
-        text.push_str(" from ");
-        text.push_str(&detail.client);
+        let helo = match detail.helo.as_str() {
+            "" => "no name given",
+            helo => helo,
+        };
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, " from {} ({helo})", detail.client);
     }
-    let helo = match detail.helo.as_str() {
-        "" => "no name given",
-        helo => helo,
-    };
-    // Writing to a `String` cannot fail.
-    let _ = write!(text, " ({helo})");
     if let Some(tls) = &detail.tls {
         text.push_str(", ");
         text.push_str(tls);

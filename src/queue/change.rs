@@ -231,9 +231,7 @@ fn remove_files(shared: &Shared, ids: Vec<QueueId>) {
     let directory = shared.directory.clone();
     let remove = move || {
         for id in ids {
-            if let Err(error) = std::fs::remove_file(content::path_of(&directory, id)) {
-                tracing::warn!(queue_id = %id, %error, "content file of a deleted message stays for now");
-            }
+            content::remove(&directory, id);
         }
     };
     // Without a thread the next start sweeps them.

@@ -32,6 +32,14 @@ pub(super) fn path_of(directory: &Path, id: QueueId) -> PathBuf {
     directory.join("content").join(id.as_str())
 }
 
+/// Removes the content file of a message that has ended. Blocking.
+pub(super) fn remove(directory: &Path, id: QueueId) {
+    if let Err(error) = std::fs::remove_file(path_of(directory, id)) {
+        // The next start sweeps it.
+        tracing::warn!(queue_id = %id, %error, "content file of an ended message stays for now");
+    }
+}
+
 /// A content file while it is being written; dropped unfinished, it is removed.
 #[derive(Debug)]
 pub(super) struct ContentFile {

@@ -27,7 +27,7 @@ pub(super) enum Op {
         answer: Answer<Outcome>,
     },
     Maintain {
-        answer: Answer<()>,
+        answer: Answer<bool>,
     },
     Change {
         request: Box<change::Request>,
@@ -84,7 +84,7 @@ pub(super) enum Done {
     Committed(Box<NewMessage>, Answer<Receipt>),
     Leased(Leased, Answer<Leased>),
     Settled(Box<Settled>, Answer<Outcome>),
-    Maintained(retention::Swept, Answer<()>),
+    Maintained(retention::Swept, Answer<bool>),
     Changed(Box<Changed>, Answer<Changed>),
 }
 

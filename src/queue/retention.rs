@@ -10,6 +10,12 @@ use crate::queue::{MessageState, QueueId};
 /// Messages forgotten in one transaction: the writer must not be away for long.
 const BATCH_MAX: i64 = 200;
 
+/// Pages handed back to the filesystem in one transaction.
+const VACUUM_PAGES: i64 = 64;
+
+/// 64 MiB: room that a queue of some size needs again soon enough.
+const FREE_PAGES_KEPT: i64 = 16 * 1024;
+
 /// What a sweep found.
 #[derive(Debug, Default)]
 pub(super) struct Swept {
@@ -57,12 +63,22 @@ pub(super) fn sweep(connection: &Connection, shared: &Shared) -> rusqlite::Resul
             }
         }
     }
-    // A few free pages at a time go back to the filesystem; most are used again by new mail.
-    connection
-        .prepare_cached("PRAGMA incremental_vacuum(64)")?
-        .query([])?
-        .next()?;
+    swept.more |= vacuum(connection)?;
     Ok(swept)
+}
+
+/// A few free pages at a time go back to the filesystem; most are used again by new mail. True when
+/// there are many more: a large queue has been emptied.
+fn vacuum(connection: &Connection) -> rusqlite::Result<bool> {
+    let mut vacuum =
+        connection.prepare_cached(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
+    let mut pages = vacuum.query([])?;
+    // Each step hands back one page.
+    while pages.next()?.is_some() {}
+    let free: i64 = connection
+        .prepare_cached("PRAGMA freelist_count")?
+        .query_row([], |row| row.get(0))?;
+    Ok(free > FREE_PAGES_KEPT)
 }
 
 /// So that a restart neither resets back-off nor turns ages back.

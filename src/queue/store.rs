@@ -68,6 +68,9 @@ impl Tuning {
     }
 }
 
+/// Of one round of housekeeping: what is left waits for the next.
+const SWEEPS_MAX: usize = 50;
+
 /// A cheap handle; the queue closes when the last one is dropped, or at [`Queue::close`].
 #[derive(Clone, Debug)]
 pub struct Queue {
@@ -248,11 +251,18 @@ impl Queue {
         *tuning.write().unwrap_or_else(PoisonError::into_inner) = Tuning::of(settings);
     }
 
-    /// Stores the clocks, forgets what is older than `keep_delivered` and `keep_failed`.
+    /// Stores the clocks, forgets what is older than `keep_delivered` and `keep_failed`, and hands free
+    /// space back: as much as there is, up to a bound, in steps that let mail in between.
     pub async fn maintain(&self) -> Result<(), StorageError> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Op::Maintain { answer }).await?;
-        answered.await.map_err(|_| StorageError::Closed)?
+        for _ in 0..SWEEPS_MAX {
+            let (answer, answered) = oneshot::channel();
+            self.send(Op::Maintain { answer }).await?;
+            let more = answered.await.map_err(|_| StorageError::Closed)??;
+            if !more {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Messages and bytes that count against the bounds, drafts included.

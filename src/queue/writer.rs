@@ -17,7 +17,7 @@ use crate::queue::lock::FolderLock;
 use crate::queue::op::{Done, Op, Transaction};
 use crate::queue::settle;
 use crate::queue::store::Shared;
-use crate::queue::{QueueId, Receipt, StorageError, content, lease, retention};
+use crate::queue::{Receipt, StorageError, content, lease, retention};
 
 /// Requests that may wait; sessions beyond that wait for a place.
 pub(super) const INBOX_MAX: usize = 1024;
@@ -309,7 +309,7 @@ impl Writer {
                     self.shared.room.release(1, bytes);
                 }
                 if let Some(id) = settled.content_file {
-                    self.remove_content_file(id);
+                    content::remove(&self.shared.directory, id);
                 }
                 if settled.outcome.retry_in.is_some() {
                     self.shared.wake(&settled.account);
@@ -318,25 +318,14 @@ impl Writer {
             }
             Done::Maintained(swept, answer) => {
                 for id in swept.content_files {
-                    self.remove_content_file(id);
+                    content::remove(&self.shared.directory, id);
                 }
-                if swept.more {
-                    tracing::debug!("more history is old enough to be forgotten");
-                }
-                let _ = answer.send(Ok(()));
+                let _ = answer.send(Ok(swept.more));
             }
             Done::Changed(mut changed, answer) => {
                 changed.take_effect(&self.shared);
                 let _ = answer.send(Ok(*changed));
             }
-        }
-    }
-
-    fn remove_content_file(&self, id: QueueId) {
-        let path = content::path_of(&self.shared.directory, id);
-        if let Err(error) = std::fs::remove_file(&path) {
-            // The next start sweeps it.
-            tracing::warn!(queue_id = %id, %error, "content file of an ended message stays for now");
         }
     }
 

@@ -118,6 +118,7 @@ async fn one_message_is_shown_with_everything_that_happened() {
             "by listener local from 10.20.1.15 (scanner)\n",
             "2 recipients\n  delivered desk@contoso.com  250 2.1.5 ok\n",
             "  pending   archive@contoso.com  451 4.7.0 server busy\n1 attempt\n",
+            "\nheaders\n  Subject: x\n",
             "smtp.office365.com  delivered, deferred (account default, connection 7)\n",
             why,
         ] {

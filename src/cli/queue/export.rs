@@ -14,7 +14,7 @@ use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::cli::text::count;
 use crate::config::Settings;
-use crate::queue::{Piece, Selection, Sidecar};
+use crate::queue::{Piece, QueueId, Selection, Sidecar};
 
 /// Export messages: the content as ID.eml, what else is known as ID.json
 ///
@@ -51,6 +51,9 @@ impl Args {
         }
     }
 }
+
+/// Longer header sections are shown in part.
+const HEADER_MAX_BYTES: usize = 16 * 1024;
 
 /// Hands every piece of the selection to `each`, from the daemon or from its folder.
 fn read(
@@ -93,6 +96,27 @@ pub(super) fn to_output(
         Piece::Total(_) | Piece::Message(_) | Piece::Octets(_) | Piece::End => Ok(()),
     })?;
     output.finish()
+}
+
+/// The header section of one message, as far as it is to be had.
+pub(super) fn header(settings: &Settings, id: QueueId) -> Vec<String> {
+    let mut octets = Vec::new();
+    let mut end = None;
+    // Whatever goes wrong, the page that this belongs to is only a little shorter.
+    let _ = read(settings, &Selection::Ids(vec![id]), |piece| {
+        let Piece::Octets(part) = piece else {
+            return Ok(());
+        };
+        octets.extend_from_slice(part);
+        end = memchr::memmem::find(&octets, b"\r\n\r\n");
+        if end.is_some() || octets.len() > HEADER_MAX_BYTES {
+            return Err(CliError::quiet(Exit::Done));
+        }
+        Ok(())
+    });
+    octets.truncate(end.unwrap_or(HEADER_MAX_BYTES));
+    let text = String::from_utf8_lossy(&octets);
+    text.lines().map(str::to_owned).collect()
 }
 
 fn to_folder(settings: &Settings, selection: &Selection, directory: &Path) -> Result<(), CliError> {

@@ -14,7 +14,7 @@ use crate::queue::{
     AttemptRecord, EventRecord, MessageDetail, MessageState, QueueId, RecipientState, Selection,
 };
 
-/// Show one message: envelope, recipients, attempts, and why it waits
+/// Show one message: envelope, recipients, attempts, why it waits and until when, and its headers
 ///
 /// Exits 1 when neither queue nor history has a message of that id.
 #[derive(Debug, clap::Args)]
@@ -66,6 +66,13 @@ impl Args {
         } else {
             for line in page(&detail, &sender, Timestamp::now()) {
                 output.line(line)?;
+            }
+            let header = export::header(&settings, self.id);
+            if !header.is_empty() {
+                output.line("headers")?;
+            }
+            for line in header {
+                output.line(format!("  {}", harmless(&line)))?;
             }
         }
         output.finish()

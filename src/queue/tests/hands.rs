@@ -224,6 +224,26 @@ async fn deleted_mail_leaves_its_story_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn space_of_deleted_mail_goes_back_in_small_steps() {
+    let folder = TempDir::new().unwrap();
+    let queue = open(&folder);
+    for _ in 0..40 {
+        submit(&queue, &vec![b'x'; 60_000]).await;
+    }
+    act(&queue, Action::Delete, Selection::All).await;
+    let free = || -> i64 {
+        let path = folder.path().join("queue/queue.db");
+        let connection = rusqlite::Connection::open(path).unwrap();
+        let count = connection.pragma_query_value(None, "freelist_count", |row| row.get(0));
+        count.unwrap()
+    };
+    let before = free();
+    assert!(before > 200, "{before}");
+    queue.maintain().await.unwrap();
+    assert_eq!(free(), before - 64);
+}
+
+#[tokio::test]
 async fn long_work_lets_mail_in_between_its_steps() {
     let folder = TempDir::new().unwrap();
     let queue = open(&folder);

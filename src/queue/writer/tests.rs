@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::queue::Leased;
 use crate::queue::tests::{settings, submission};
-use crate::queue::{MessageState, Queue, schema};
+use crate::queue::{MessageState, Queue, QueueId, schema};
 
 /// A writer in the place of the queue's own, whose batches are the test's.
 struct Bench {
