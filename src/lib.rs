@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cli                     the commands
-//! relay                   builds every part, starts, drains; the only room that knows all of them
+//! relay                   builds every part, starts, reloads, drains; the only room that knows all of them
 //! config      admin       settings in, questions answered
 //! listener    delivery    sockets, timeouts, tasks; they meet only at the queue
 //! queue       oauth       what outlives a connection      (sandbox: the other side, for trying out)

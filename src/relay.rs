@@ -1,34 +1,46 @@
-//! Builds every part, starts it, and drains it: the only module that knows them all.
+//! Builds every part, starts it, exchanges and drains it: the only module that knows them all.
+//!
+//! A reload goes over to new settings as a whole or not at all. Everything that can fail is done first,
+//! beside the parts that are at work; what follows cannot fail. A start is a reload from nothing.
 
+mod account;
+mod parts;
+mod reload;
+mod stray;
 mod view;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
 use crate::admin;
-use crate::config::{Account, PartError, Settings};
-use crate::delivery::Dispatcher;
-use crate::listener::{BindError, Listener};
-use crate::oauth::{self, TokenSource};
+use crate::config::{PartError, Settings};
+use crate::listener::{BindError, Stop};
+use crate::oauth;
 use crate::queue::{OpenError, Queue};
-use crate::tls::{self, TlsError};
+use crate::tls::TlsError;
 
-pub use view::{AccountView, View};
+use parts::{Next, Parts};
+use reload::Request;
+
+pub use reload::{Changes, Refused, ReloadError, Reloader};
+pub use view::{AccountView, Shown, View};
 
 /// What transactions and attempts under way get once the relay is told to stop.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// What tasks that were told to end at once get to say so.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// Between two rounds of housekeeping in the queue.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Why the relay cannot start.
+/// Why the relay cannot start, or cannot go over to new settings.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Settings that cannot be carried out.
@@ -59,9 +71,15 @@ pub enum StartError {
         /// What is wrong with it.
         source: oauth::SettingsError,
     },
+    /// Of a reload only.
+    #[error("{key}: cannot change while the daemon runs; restart it, or put the old value back")]
+    NeedsRestart {
+        /// What would have to change.
+        key: &'static str,
+    },
     /// A task of the start itself broke.
     #[error("the start was interrupted: {0}")]
-    Interrupted(#[from] tokio::task::JoinError),
+    Interrupted(#[from] JoinError),
 }
 
 /// Why the relay ended although nobody told it to.
@@ -70,153 +88,175 @@ pub enum RunError {
     /// Only a new start can tell what is on the disk.
     #[error("the queue's storage failed, see the log; restart once the disk is sound")]
     Latched,
+    /// A defect of the program.
+    #[error("a part of the daemon broke, see the log; it recovers with a restart")]
+    Broken,
 }
 
 /// A relay whose ports are open and whose queue is locked, not yet serving.
 #[derive(Debug)]
 pub struct Relay {
-    view: Arc<View>,
-    admin: admin::Server,
-    listeners: Vec<Listener>,
-    dispatchers: Vec<Dispatcher>,
-    tokens: Vec<(String, TokenSource)>,
+    parts: Parts,
+    next: Next,
+    reloader: Reloader,
+    requests: mpsc::Receiver<Request>,
 }
 
 impl Relay {
     /// Opens queue and ports. Nothing is asked of the network: Entra and Exchange may be away.
-    pub async fn open(settings: &Settings) -> Result<Self, StartError> {
-        let listener_parts = settings.listener_parts()?;
-        let queue_part = settings.queue_part();
-        let queue = tokio::task::spawn_blocking(move || Queue::open(queue_part)).await??;
-        let mut listeners = Vec::new();
-        let mut addresses = Vec::new();
-        for part in listener_parts {
-            let (name, wanted) = (part.name.clone(), part.address);
-            let listener = Listener::bind(part).await?;
-            addresses.push((name, listener.local_address().unwrap_or(wanted)));
-            listeners.push(listener);
-        }
-        let (mut dispatchers, mut tokens, mut accounts) = (Vec::new(), Vec::new(), Vec::new());
-        for account in settings.accounts.values() {
-            let (dispatcher, source) = open_account(settings, account, &queue).await?;
-            accounts.push(AccountView {
-                name: account.name.clone(),
-                mailbox: account.mailbox.to_string(),
-                host: account.smtp.host.clone(),
-                delivery: dispatcher.status(),
-                token: source.status(),
-            });
-            dispatchers.push(dispatcher);
-            tokens.push((account.name.clone(), source));
-        }
-        let socket = settings.admin.socket.clone();
-        let admin = tokio::task::spawn_blocking(move || admin::Server::bind(&socket)).await??;
+    pub async fn open(settings: &Settings) -> Result<Self, Refused> {
+        let queue = open_queue(settings).await?;
+        let stop = Stop {
+            drain: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            grace: GRACE,
+        };
+        let parts = Parts::new(queue, stop);
+        let next = parts.prepare(settings).await?;
+        parts.view.show(parts.shown(&next));
+        let (reloader, requests) = Reloader::new();
         Ok(Self {
-            admin,
-            view: Arc::new(View {
-                hostname: settings.hostname.clone(),
-                started_at: Timestamp::now(),
-                listeners: addresses,
-                accounts,
-                queue,
-            }),
-            listeners,
-            dispatchers,
-            tokens,
+            parts,
+            next,
+            reloader,
+            requests,
         })
     }
 
     /// What to show of it, now and while it runs.
     pub fn view(&self) -> Arc<View> {
-        Arc::clone(&self.view)
+        Arc::clone(&self.parts.view)
+    }
+
+    /// For whoever has new settings for it while it runs.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
+    }
+
+    /// To be cancelled when a drain is to end at once: clients hear 421, attempts are given up and
+    /// made again after the next start.
+    pub fn hurry(&self) -> CancellationToken {
+        self.parts.stop.cut.clone()
     }
 
     /// Serves until `stop`, then drains: sessions end with their transaction, attempts with their
     /// message, both within a grace period; then the queue is closed.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
-        let queue = self.view.queue.clone();
-        let sessions = TaskTracker::new();
-        // What takes mail in and what sends it stop together; tokens are needed until both have.
-        let intake = CancellationToken::new();
-        let renewal = CancellationToken::new();
-        let mut busy = JoinSet::new();
-        for listener in self.listeners {
-            busy.spawn(listener.run(queue.clone(), intake.clone(), sessions.clone()));
+        let Self {
+            mut parts,
+            next,
+            reloader,
+            mut requests,
+        } = self;
+        // Its other holders decide how long there may be requests.
+        drop(reloader);
+        parts.switch(next).await;
+        let queue = parts.queue.clone();
+        let mut housekeeping = JoinSet::new();
+        housekeeping.spawn(keep_house(queue.clone()));
+        housekeeping.spawn(stray::watch(Arc::clone(&parts.view)));
+        let ended = serve(&mut parts, &mut requests, &stop, &queue).await;
+        drop(requests);
+        drain(&mut parts).await;
+        housekeeping.shutdown().await;
+        parts.answers.cancel();
+        while let Some(answered) = parts.answering.join_next().await {
+            if let Ok(Err(error)) = answered {
+                tracing::warn!(%error, "the admin socket broke");
+            }
         }
-        for dispatcher in self.dispatchers {
-            busy.spawn(dispatcher.run(intake.clone()));
-        }
-        let mut renewals = JoinSet::new();
-        for (account, source) in self.tokens {
-            let (renewal, span) = (renewal.clone(), tracing::info_span!("token", account));
-            renewals.spawn(async move { source.run(renewal).await }.instrument(span));
-        }
-        let answers = CancellationToken::new();
-        let admin = self.admin.run(queue.clone(), self.view, answers.clone());
-        let admin = tokio::spawn(admin);
-        let housekeeping = tokio::spawn(keep_house(queue.clone()));
-        let latched = tokio::select! {
-            () = stop.cancelled() => false,
-            () = queue.latched() => true,
-        };
-        intake.cancel();
-        sessions.close();
-        let drained = timeout(GRACE, async {
-            while busy.join_next().await.is_some() {}
-            sessions.wait().await;
-        });
-        if drained.await.is_err() {
-            tracing::warn!(
-                grace_s = GRACE.as_secs(),
-                "gave up waiting; what was not acknowledged stays with its client, what was not delivered is tried again"
-            );
-        }
-        busy.shutdown().await;
-        renewal.cancel();
-        renewals.shutdown().await;
-        housekeeping.abort();
-        answers.cancel();
-        if let Ok(Err(error)) = admin.await {
-            tracing::warn!(%error, "the admin socket broke");
-        }
+        // The last holders of the queue but for tasks that were given up.
+        drop(parts);
         let closed = tokio::task::spawn_blocking(move || queue.close()).await;
         if let Err(error) = closed {
             tracing::error!(%error, "the queue did not close cleanly; it recovers at the next start");
         }
-        if latched {
-            Err(RunError::Latched)
-        } else {
-            Ok(())
+        ended
+    }
+}
+
+async fn open_queue(settings: &Settings) -> Result<Queue, StartError> {
+    let part = settings.queue_part();
+    Ok(tokio::task::spawn_blocking(move || Queue::open(part)).await??)
+}
+
+/// Until the relay is told to stop, or cannot go on.
+async fn serve(
+    parts: &mut Parts,
+    requests: &mut mpsc::Receiver<Request>,
+    stop: &CancellationToken,
+    queue: &Queue,
+) -> Result<(), RunError> {
+    let mut latched = pin!(queue.latched());
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = &mut latched => return Err(RunError::Latched),
+            Some(ended) = parts.taking.join_next() => is_sound(ended)?,
+            Some(ended) = parts.sending.join_next() => is_sound(ended)?,
+            Some(answered) = parts.answering.join_next() => {
+                if let Err(error) = is_sound(answered)? {
+                    tracing::error!(%error, "the admin socket broke; status and queue commands need a restart");
+                }
+            }
+            Some(request) = requests.recv() => {
+                let prepared = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Ok(()),
+                    prepared = parts.prepare(&request.settings) => prepared,
+                };
+                let answer = match prepared {
+                    Ok(next) => {
+                        let changes = next.changes.clone();
+                        parts.switch(next).await;
+                        Ok(changes)
+                    }
+                    Err(refused) => Err(refused.into()),
+                };
+                // Whoever asked may have gone; the settings hold all the same.
+                let _ = request.answer.send(answer);
+            }
         }
     }
 }
 
-async fn open_account(
-    settings: &Settings,
-    account: &Account,
-    queue: &Queue,
-) -> Result<(Dispatcher, TokenSource), StartError> {
-    let name = || account.name.clone();
-    let ca_file = account.smtp.ca_file.clone();
-    let oauth_part = account.oauth_part()?;
-    let (config, source) = tokio::task::spawn_blocking(move || {
-        (
-            tls::client_config(ca_file.as_deref()),
-            TokenSource::new(oauth_part),
-        )
+/// Parts that were replaced end by themselves; none may break.
+fn is_sound<T>(ended: Result<T, JoinError>) -> Result<T, RunError> {
+    ended.map_err(|error| {
+        tracing::error!(%error, "a part of the daemon broke");
+        RunError::Broken
     })
-    .await?;
-    let config = config.map_err(|source| StartError::Tls {
-        account: name(),
-        source,
-    })?;
-    let source = source.map_err(|source| StartError::Token {
-        account: name(),
-        source,
-    })?;
-    let part = settings.delivery_part(account);
-    let dispatcher = Dispatcher::new(part, queue.clone(), source.clone(), config);
-    Ok((dispatcher, source))
+}
+
+/// No new session, no new attempt; those under way get the grace period, unless somebody hurries.
+async fn drain(parts: &mut Parts) {
+    parts.stop.drain.cancel();
+    let hurry = parts.stop.cut.clone();
+    let (taking, sending) = (&mut parts.taking, &mut parts.sending);
+    let patient = async {
+        // Listeners keep to the grace period by themselves.
+        let sent = async { timeout(GRACE, all(sending)).await.is_ok() };
+        let ((), sent) = tokio::join!(all(taking), sent);
+        sent
+    };
+    let sent = tokio::select! {
+        sent = patient => sent,
+        () = hurry.cancelled() => false,
+    };
+    if !sent {
+        tracing::warn!(
+            "attempts under way were given up: what was not delivered is tried again after the next start"
+        );
+    }
+    hurry.cancel();
+    parts.sending.shutdown().await;
+    // Sessions are told and end; one that hangs in its socket is left behind.
+    let _ = timeout(FAREWELL, all(&mut parts.taking)).await;
+    parts.taking.shutdown().await;
+}
+
+async fn all(tasks: &mut JoinSet<()>) {
+    while tasks.join_next().await.is_some() {}
 }
 
 async fn keep_house(queue: Queue) {

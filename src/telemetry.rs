@@ -5,11 +5,13 @@
 //! `failed`, `expired`, `incident`.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
+use tracing_subscriber::{Registry, reload};
 
 /// How the log looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,26 +23,45 @@ pub enum Format {
     Json,
 }
 
+/// The filter in force; there is one log in a process.
+static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+
 /// Sends the log to standard error. A second call changes nothing.
 pub fn init(level: Level, format: Format) {
+    let (filter, handle) = reload::Layer::new(targets(level));
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
+    let registry = tracing_subscriber::registry().with(filter);
+    let begun = match format {
+        Format::Text => registry.with(layer).try_init(),
+        Format::Json => registry.with(layer.json()).try_init(),
+    };
+    if begun.is_ok() {
+        let _ = FILTER.set(handle);
+    }
+}
+
+/// Logs from now on what `level` asks for. Nothing happens where [`init`] was not called: the log is
+/// somebody else's.
+pub fn set_level(level: Level) {
+    if let Some(filter) = FILTER.get() {
+        // Fails only when the subscriber is gone, and with it the log.
+        let _ = filter.reload(targets(level));
+    }
+}
+
+fn targets(level: Level) -> Targets {
     // Chatter of the libraries is of use only to those who ask for it.
     let others = if level >= Level::DEBUG {
         level
     } else {
         Level::WARN
     };
-    let targets = Targets::new()
+    Targets::new()
         .with_default(others)
-        .with_target("exorelay", level);
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
-    let registry = tracing_subscriber::registry();
-    let _ = match format {
-        Format::Text => registry.with(layer.with_filter(targets)).try_init(),
-        Format::Json => registry.with(layer.json().with_filter(targets)).try_init(),
-    };
+        .with_target("exorelay", level)
 }
 
 /// A message was accepted and is on stable storage.

@@ -198,14 +198,7 @@ max_connections_per_client = 2
 "#;
 
 async fn small(bench: &Bench) -> support::Client {
-    let (_, address) = bench
-        .relay
-        .view
-        .listeners
-        .iter()
-        .find(|(name, _)| name == "small")
-        .unwrap();
-    support::Client::connect(*address).await
+    support::Client::connect(bench.relay.address_of("small")).await
 }
 
 #[tokio::test]
@@ -266,13 +259,7 @@ async fn recipients_errors_and_connections_are_bounded() {
 async fn a_network_that_is_not_allowed_is_turned_away() {
     let more = "[listener.lan]\naddress = \"0.0.0.0:0\"\nallow = [\"10.9.9.0/24\"]\n";
     let bench = Bench::start(more).await;
-    let (_, address) = bench
-        .relay
-        .view
-        .listeners
-        .iter()
-        .find(|(name, _)| name == "lan")
-        .unwrap();
+    let address = bench.relay.address_of("lan");
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], address.port()));
     let mut client = support::Client::connect(address).await;
     assert!(

@@ -40,7 +40,7 @@ fn listed(relay: &Running, state: MessageState) -> Vec<MessageRecord> {
 }
 
 fn cause(relay: &Running) -> Option<Cause> {
-    let status = relay.view.accounts[0].delivery.borrow();
+    let status = relay.delivery();
     status.trouble.as_ref().map(|trouble| trouble.cause)
 }
 
@@ -117,7 +117,7 @@ async fn a_refused_authentication_pauses_the_account_and_keeps_the_mail() {
         listed(&bench.relay, MessageState::Ready).len() == 5
     })
     .await;
-    let status = bench.relay.view.accounts[0].delivery.borrow().clone();
+    let status = bench.relay.delivery();
     assert!(
         status
             .trouble
@@ -224,13 +224,7 @@ async fn an_untrusted_certificate_is_never_accepted() {
     let relay = Running::start(&text).await;
     send(&relay, &["b@contoso.com"]).await;
     until("the pause", || cause(&relay) == Some(Cause::Network)).await;
-    let reason = relay.view.accounts[0]
-        .delivery
-        .borrow()
-        .trouble
-        .clone()
-        .unwrap()
-        .reason;
+    let reason = relay.delivery().trouble.clone().unwrap().reason;
     assert!(reason.contains("certificate is not trusted"), "{reason}");
     relay.stop().await;
     assert_eq!(bench.sandbox.control().messages().len(), 0);
@@ -295,7 +289,7 @@ async fn the_pace_is_kept() {
     }
     within("delivery", bench.sandbox.control().wait_for_messages(5)).await;
     until("the window to be full", || {
-        let status = relay.view.accounts[0].delivery.borrow();
+        let status = relay.delivery();
         status.sent_last_minute == 5 && status.busy == 0
     })
     .await;

@@ -63,6 +63,9 @@ pub struct QueueStatus {
     pub limit_bytes: u64,
     /// By account and state, what waits and what failed; delivered messages are history.
     pub counts: BTreeMap<String, BTreeMap<String, u64>>,
+    /// How many messages wait for each account that the settings do not name: nobody sends them.
+    #[serde(default)]
+    pub unknown_accounts: BTreeMap<String, u64>,
     /// When the oldest waiting message was accepted.
     pub oldest_received_at: Option<Timestamp>,
     /// How many of those held are damaged and were set aside.

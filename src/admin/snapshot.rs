@@ -1,5 +1,7 @@
 //! What the parts below know, in the words of the protocol.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -33,6 +35,7 @@ impl QueueStatus {
             limit_messages: limits.messages_max,
             limit_bytes: limits.bytes_max,
             counts: counts.accounts,
+            unknown_accounts: BTreeMap::new(),
             oldest_received_at: counts.oldest_received_at,
             quarantined: counts.quarantined,
             full: queue.is_full().map(|full| full.to_string()),

@@ -7,7 +7,7 @@ use super::error::{CliError, Exit};
 use crate::config::{self, Loaded};
 
 /// The options that come before the command.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Context {
     config: Option<PathBuf>,
 }

@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::context::Context;
 use crate::cli::output::say;
-use crate::cli::run::{runtime, serve, stop_on_signal};
+use crate::cli::run::{runtime, serve};
 use crate::cli::sandbox::{cannot_start, settings_for};
+use crate::cli::signals::Signals;
 use crate::cli::{CliError, Exit};
 use crate::config;
 use crate::oauth::TokenStatus;
@@ -77,7 +78,7 @@ fn demonstrate(args: &Args) -> Result<(), CliError> {
         let loaded = config::load_text(&path, &text, std::iter::empty(), &[])
             .map_err(|error| CliError::new(Exit::Configuration, error.to_string()))?;
         let stop = CancellationToken::new();
-        tokio::spawn(stop_on_signal(stop.clone()));
+        tokio::spawn(Signals::catch()?.stop(stop.clone()));
         let (ready, view) = oneshot::channel();
         let daemon = serve(&loaded, stop.clone(), |relay| {
             drop(ready.send(relay.view()));
@@ -137,6 +138,7 @@ fn configuration(folder: &Path, address: SocketAddr, sandbox: &Sandbox) -> Strin
 
 fn explain(view: &View, sandbox: &Sandbox, path: &Path) -> Result<(), CliError> {
     let address = view
+        .now()
         .listeners
         .first()
         .map_or_else(String::new, |(_, address)| address.to_string());
@@ -159,11 +161,12 @@ fn explain(view: &View, sandbox: &Sandbox, path: &Path) -> Result<(), CliError> 
 async fn send_one(view: &Arc<View>, sandbox: &Sandbox) -> Result<(), CliError> {
     let failed =
         |step: &str| CliError::new(Exit::Failed, format!("the demonstration failed: {step}"));
-    let Some((_, address)) = view.listeners.first() else {
+    let first = view.now().listeners.first().cloned();
+    let Some((_, address)) = first else {
         return Err(failed("no listener"));
     };
     say(&format!("listening            {address}\n"))?;
-    let id = timeout(PATIENCE, submit(*address))
+    let id = timeout(PATIENCE, submit(address))
         .await
         .map_err(|_| failed("the daemon did not answer"))?
         .map_err(|error| failed(&format!("the message was not accepted: {error}")))?;
@@ -175,7 +178,7 @@ async fn send_one(view: &Arc<View>, sandbox: &Sandbox) -> Result<(), CliError> {
 }
 
 async fn tell(view: &Arc<View>, sandbox: &Sandbox, id: QueueId) -> Result<(), CliError> {
-    if let Some(account) = view.accounts.first() {
+    if let Some(account) = view.now().accounts.first() {
         let mut token = account.token.clone();
         let valid = |status: &TokenStatus| matches!(status, TokenStatus::Valid { .. });
         if token.wait_for(valid).await.is_ok() {

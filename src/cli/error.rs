@@ -51,6 +51,11 @@ impl CliError {
         }
     }
 
+    /// As [`CliError::new`], of several things.
+    pub(super) fn several(exit: Exit, lines: Vec<String>) -> Self {
+        Self { exit, lines }
+    }
+
     /// Nothing is left to be said; a reader that went away, a message that was shown already.
     pub fn quiet(exit: Exit) -> Self {
         Self {
@@ -86,6 +91,11 @@ impl CliError {
         }
         let line = format!("cannot write to standard output: {error}");
         Self::new(Exit::Failed, line)
+    }
+
+    /// What there is to say, each on a line of its own.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().map(String::as_str)
     }
 
     /// Says it on standard error.

@@ -17,6 +17,7 @@ mod progress;
 mod queue;
 mod run;
 mod sandbox;
+mod signals;
 mod status;
 mod text;
 

@@ -2,22 +2,23 @@
 
 use std::time::Duration;
 
-use rustix::process::Signal;
 use sd_notify::NotifyState;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::context::Context;
+use crate::cli::signals::{Signal, Signals};
 use crate::cli::{CliError, Exit};
 use crate::config::Loaded;
 use crate::queue::OpenError;
-use crate::relay::{Relay, RunError, StartError};
+use crate::relay::{Changes, Refused, Relay, ReloadError, Reloader, RunError, StartError};
 use crate::telemetry;
 
 /// Run the daemon in the foreground: for systemd, or a terminal
 ///
-/// SIGTERM or Ctrl-C lets transactions and attempts under way end (20 s at most) and stops.
+/// SIGTERM or Ctrl-C lets transactions and attempts under way end (20 s at most) and stops; a second one
+/// stops at once. SIGHUP reads the settings again and goes over to them without dropping a session; settings
+/// with a mistake change nothing and are told in the log.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {}
 
@@ -25,26 +26,104 @@ impl Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         let Self {} = self;
         let loaded = context.load()?;
-        daemon(&loaded)
+        daemon(context, &loaded)
     }
 }
 
-fn daemon(loaded: &Loaded) -> Result<(), CliError> {
+fn daemon(context: &Context, loaded: &Loaded) -> Result<(), CliError> {
     let (level, format) = loaded.settings.log.telemetry_part();
     telemetry::init(level, format);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     runtime()?.block_on(async {
+        // Before anything else: a signal that nobody catches yet would end the daemon.
+        let signals = Signals::catch()?;
         let stop = CancellationToken::new();
-        tokio::spawn(stop_on_signal(stop.clone()));
-        // A limit on file sizes (LimitFSIZE=) is then a write that fails, as on a full disk, and
-        // not the end of the daemon. Once registered, the handler stays.
-        if let Err(error) = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())) {
-            tracing::warn!(%error, "a limit on file sizes would end the daemon");
-        }
-        serve(loaded, stop, |_| {}).await
+        serve(loaded, stop.clone(), |relay| {
+            let obedience = Obedience {
+                context: context.clone(),
+                stop,
+                hurry: relay.hurry(),
+                reloader: relay.reloader(),
+            };
+            tokio::spawn(obedience.obey(signals));
+        })
+        .await
     })
+}
+
+/// What signals lead to.
+struct Obedience {
+    context: Context,
+    stop: CancellationToken,
+    hurry: CancellationToken,
+    reloader: Reloader,
+}
+
+impl Obedience {
+    async fn obey(self, mut signals: Signals) {
+        while signals.next().await == Signal::Reload {
+            // Those that arrive meanwhile are one more reload, as the file may have changed again.
+            tokio::select! {
+                () = self.reload() => {}
+                () = signals.stop_signal() => break,
+            }
+        }
+        self.stop.cancel();
+        signals.stop_signal().await;
+        tracing::warn!("told to stop again: transactions and attempts under way are given up");
+        self.hurry.cancel();
+    }
+
+    async fn reload(&self) {
+        tracing::info!("reading the settings again");
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => notify(&[NotifyState::Reloading, now]),
+            Err(error) => tracing::debug!(%error, "the service manager was not told"),
+        }
+        let status = match self.go_over().await {
+            Ok(changes) => {
+                tracing::info!(%changes, "settings reloaded");
+                "running with the settings reloaded last".to_owned()
+            }
+            Err(error) => {
+                for line in error.lines() {
+                    // One line each, however it is laid out for a terminal.
+                    let problem = line.split_whitespace().collect::<Vec<_>>().join(" ");
+                    tracing::error!(
+                        problem,
+                        "settings not reloaded, those from before stay in force"
+                    );
+                }
+                format!(
+                    "settings not reloaded ({} to correct, see the log), those from before stay in force",
+                    error.lines().count()
+                )
+            }
+        };
+        // It is ready either way, and the service manager has no word for a reload that was refused.
+        notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
+    }
+
+    async fn go_over(&self) -> Result<Changes, CliError> {
+        let context = self.context.clone();
+        let loaded = tokio::task::spawn_blocking(move || context.load()).await;
+        let loaded = loaded.map_err(|error| {
+            CliError::new(
+                Exit::Failed,
+                format!("reading them was interrupted: {error}"),
+            )
+        })??;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        let changes = self.reloader.reload(loaded.settings).await;
+        changes.map_err(|error| match error {
+            ReloadError::Refused(refused) => cannot_start(&refused),
+            ReloadError::Stopping => CliError::new(Exit::Failed, error),
+        })
+    }
 }
 
 /// The queue has a thread of its own, which wants a core; more than a few threads only cost memory.
@@ -69,18 +148,19 @@ pub(super) async fn serve(
         .await
         .map_err(|error| cannot_start(&error))?;
     let view = relay.view();
-    for (name, address) in &view.listeners {
+    let shown = view.now();
+    for (name, address) in &shown.listeners {
         tracing::info!(listener = name, %address, "listening");
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         queued = view.queue.used().0,
-        accounts = view.accounts.len(),
+        accounts = shown.accounts.len(),
         "ready"
     );
     notify(&[NotifyState::Ready]);
     ready(&relay);
-    drop(view);
+    drop((view, shown));
     tokio::spawn({
         let stop = stop.clone();
         async move {
@@ -95,52 +175,35 @@ pub(super) async fn serve(
             tracing::info!("stopped");
             Ok(())
         }
-        Err(error @ RunError::Latched) => Err(CliError::new(Exit::Failed, error.to_string())),
+        Err(error @ (RunError::Latched | RunError::Broken)) => {
+            Err(CliError::new(Exit::Failed, error.to_string()))
+        }
     }
 }
 
-fn cannot_start(error: &StartError) -> CliError {
-    let exit = match error {
+fn cannot_start(refused: &Refused) -> CliError {
+    let exit = refused.reasons.first().map_or(Exit::Failed, exit_of);
+    let lines = refused.reasons.iter().map(ToString::to_string);
+    CliError::several(exit, lines.collect())
+}
+
+fn exit_of(reason: &StartError) -> Exit {
+    match reason {
         StartError::Queue(OpenError::Held { .. }) => Exit::TryAgain,
         StartError::Queue(OpenError::Folder { source, .. })
             if source.kind() == std::io::ErrorKind::PermissionDenied =>
         {
             Exit::NotPermitted
         }
-        StartError::Settings(_) | StartError::Tls { .. } | StartError::Token { .. } => {
-            Exit::Configuration
-        }
+        StartError::Settings(_)
+        | StartError::Tls { .. }
+        | StartError::Token { .. }
+        | StartError::NeedsRestart { .. } => Exit::Configuration,
         StartError::Queue(_)
         | StartError::Listener(_)
         | StartError::Admin(_)
         | StartError::Interrupted(_) => Exit::Failed,
-    };
-    CliError::new(exit, error.to_string())
-}
-
-/// SIGTERM and SIGINT end the daemon; a second one does not hurry it.
-pub(super) async fn stop_on_signal(stop: CancellationToken) {
-    let signals = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::hangup()),
-    );
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals else {
-        tracing::error!(
-            "signals cannot be received; stop the daemon with SIGKILL, no mail is lost"
-        );
-        return;
-    };
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => {
-                tracing::warn!("SIGHUP: settings are not reloaded by this version yet; restart instead");
-            }
-        }
     }
-    stop.cancel();
 }
 
 fn notify(state: &[NotifyState<'_>]) {

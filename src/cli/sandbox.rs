@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::context::Context;
 use crate::cli::output::say;
-use crate::cli::run::{runtime, stop_on_signal};
+use crate::cli::run::runtime;
+use crate::cli::signals::Signals;
 use crate::cli::{CliError, Exit};
 use crate::sandbox::{Limits, Sandbox, Settings, StartError};
 
@@ -63,7 +64,7 @@ fn sandbox(args: Args) -> Result<(), CliError> {
             sandbox.http_address(),
         ))?;
         let stop = CancellationToken::new();
-        tokio::spawn(stop_on_signal(stop.clone()));
+        tokio::spawn(Signals::catch()?.stop(stop.clone()));
         stop.cancelled().await;
         sandbox.shutdown().await;
         Ok(())

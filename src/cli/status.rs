@@ -204,6 +204,12 @@ fn queue_lines(queue: &QueueStatus, now: Timestamp) -> Vec<String> {
         Some(error) => format!("queue: cannot be read: {error}"),
         None => queue_line(&queue.counts, queue.oldest_received_at, now),
     }];
+    for (account, waiting) in &queue.unknown_accounts {
+        lines.push(format!(
+            "  {} for account {account}, which the settings do not name: add [account.{account}] and reload",
+            count(*waiting, "message")
+        ));
+    }
     lines.push(format!(
         "  {} of {} messages, {} of {}",
         queue.messages,
@@ -346,6 +352,7 @@ mod tests {
         ]);
         let queue = QueueStatus {
             counts,
+            unknown_accounts: BTreeMap::from([("b".to_owned(), 5)]),
             oldest_received_at: Some(at("2026-11-20T06:48:00Z")),
             full: Some("the queue holds its maximum of bytes".into()),
             messages: 15,
@@ -359,6 +366,7 @@ mod tests {
             [
                 "queue: 15 messages wait (3 deferred, 12 ready), the oldest for 3h12m, 1 failed and kept for \
                  inspection",
+                "  5 messages for account b, which the settings do not name: add [account.b] and reload",
                 "  15 of 100000 messages, 10 GiB of 10 GiB",
                 "  FULL, clients are told to try later: the queue holds its maximum of bytes",
             ]

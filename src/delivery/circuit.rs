@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::delivery::TroubleStatus;
+
 /// What keeps an account from sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -78,6 +80,22 @@ impl Circuit {
             Self::Closed => None,
             Self::Open(incident) | Self::Probing(incident) => Some(incident),
         }
+    }
+
+    /// Takes over what another dispatcher of the same mailbox knows. The settings have changed since,
+    /// so what can be tried without harm is tried at once.
+    pub(crate) fn resumed(trouble: TroubleStatus, now: Instant) -> Self {
+        let mut circuit = Self::Open(Incident {
+            cause: trouble.cause,
+            reason: trouble.reason,
+            since: trouble.since,
+            next_probe: trouble.next_probe,
+            failures: 1,
+        });
+        if !trouble.cause.is_probed_by_message() {
+            circuit.hurry(now);
+        }
+        circuit
     }
 
     /// Something failed that is not the fault of a message. Returns the incident if it is a new one.
@@ -188,6 +206,25 @@ mod tests {
         }
         circuit.fail(Cause::Authentication, "535".into(), now);
         assert!(circuit.incident().unwrap().next_probe - now <= Duration::from_mins(18));
+    }
+
+    #[test]
+    fn new_settings_are_tried_at_once_unless_a_try_may_do_harm() {
+        let now = Instant::now();
+        for (cause, at_once) in [
+            (Cause::Network, true),
+            (Cause::Token, true),
+            (Cause::Authentication, true),
+            (Cause::Throttle, false),
+            (Cause::Service, false),
+        ] {
+            let mut old = Circuit::Closed;
+            old.fail(cause, "because".into(), now);
+            let trouble = TroubleStatus::of(&old).unwrap();
+            let mut new = Circuit::resumed(trouble.clone(), now);
+            assert_eq!(TroubleStatus::of(&new).unwrap().since, trouble.since);
+            assert_eq!(new.begin_probe(now), at_once, "{cause:?}");
+        }
     }
 
     #[test]

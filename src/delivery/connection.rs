@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -16,6 +15,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::delivery::Settings;
 use crate::delivery::content::ContentReader;
+use crate::delivery::quota::Slot;
 use crate::delivery::settings::{CONNECTION_AGE_MAX, CONNECTION_MESSAGES_MAX, Timeouts};
 use crate::mail::Envelope;
 use crate::oauth::AccessToken;
@@ -83,14 +83,8 @@ pub(super) struct Connection {
     opened_at: Instant,
     token_serial: Option<u64>,
     messages: u32,
-    /// Counts the account's open connections.
-    open: Arc<AtomicUsize>,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-    }
+    /// Among the mailbox's connections.
+    _slot: Slot,
 }
 
 /// Written at once while content is sent.
@@ -101,10 +95,9 @@ impl Connection {
     pub(super) async fn open(
         settings: &Settings,
         config: &Arc<ClientConfig>,
-        open: &Arc<AtomicUsize>,
+        slot: Slot,
     ) -> Result<Self, ConnectionError> {
         let stream = connect(settings).await?;
-        open.fetch_add(1, Ordering::Relaxed);
         let mut connection = Self {
             stream: Box::new(stream),
             machine: Client::new(ClientSettings {
@@ -119,7 +112,7 @@ impl Connection {
             opened_at: Instant::now(),
             token_serial: None,
             messages: 0,
-            open: Arc::clone(open),
+            _slot: slot,
         };
         if settings.tls == Tls::Implicit {
             connection.handshake(settings, config).await?;

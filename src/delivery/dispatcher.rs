@@ -4,17 +4,17 @@ use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::delivery::circuit::Circuit;
 use crate::delivery::pacing::Pacing;
+use crate::delivery::quota::{Quota, Tenure};
 use crate::delivery::status::{Status, TroubleStatus};
 use crate::delivery::worker::{Job, Report, Shared, Worker};
 use crate::delivery::{Cause, Settings};
@@ -33,8 +33,17 @@ type Leasing = Pin<Box<dyn Future<Output = Result<Leased, StorageError>> + Send>
 /// Sends one account's mail until it is told to stop.
 pub struct Dispatcher {
     shared: Arc<Shared>,
+    quota: Quota,
     circuit: Circuit,
-    pacing: Pacing,
+    status: watch::Sender<Status>,
+    leasing_ended: CancellationToken,
+}
+
+/// A dispatcher at work.
+struct Work {
+    shared: Arc<Shared>,
+    tenure: Tenure,
+    circuit: Circuit,
     workers: Vec<mpsc::Sender<Job>>,
     /// The one that worked last stands last: under light load one connection is kept warm.
     idle: Vec<usize>,
@@ -53,22 +62,64 @@ impl std::fmt::Debug for Dispatcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Dispatcher")
             .field("settings", &self.shared.settings)
-            .field("circuit", &self.circuit)
+            .field("quota", &self.quota)
             .finish_non_exhaustive()
     }
 }
 
 impl Dispatcher {
-    /// `tls` trusts the upstream's certificate; `tokens` is run by somebody else.
+    /// `tls` trusts the upstream's certificate; `tokens` is run by somebody else. `quota` is the
+    /// mailbox's: shared with the dispatcher it had before, if it had one.
     pub fn new(
         settings: Settings,
         queue: Queue,
         tokens: TokenSource,
         tls: Arc<ClientConfig>,
+        quota: Quota,
     ) -> Self {
         Self {
+            quota,
             circuit: Circuit::Closed,
-            pacing: Pacing::new(settings.messages_per_minute),
+            status: watch::Sender::new(Status::default()),
+            leasing_ended: CancellationToken::new(),
+            shared: Arc::new(Shared {
+                settings,
+                queue,
+                tokens,
+                tls,
+            }),
+        }
+    }
+
+    /// Goes on where the mailbox's dispatcher before it ended: trouble is still trouble until a probe
+    /// under the new settings says otherwise.
+    pub fn resume(&mut self, before: &Status) {
+        if let Some(trouble) = &before.trouble {
+            self.circuit = Circuit::resumed(trouble.clone(), Instant::now());
+        }
+    }
+
+    /// What to show of this account.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// Cancelled once nothing more is leased, soon after the dispatcher was told to stop: from then on
+    /// another one may work for this account, or with this quota.
+    pub fn leasing_ended(&self) -> CancellationToken {
+        self.leasing_ended.clone()
+    }
+
+    /// Works until `stop`; then leases nothing more and waits for the attempts under way. Dropping
+    /// the future gives them up: their messages are tried again after the next start.
+    pub async fn run(self, stop: CancellationToken) {
+        // However it ends.
+        let leasing_ended = self.leasing_ended.drop_guard();
+        let tenure = self.quota.begin(self.shared.settings.messages_per_minute);
+        let work = Work {
+            shared: self.shared,
+            tenure,
+            circuit: self.circuit,
             workers: Vec::new(),
             idle: Vec::new(),
             probing: None,
@@ -78,25 +129,14 @@ impl Dispatcher {
             look_again_at: None,
             ready_since: None,
             last_error: None,
-            status: watch::Sender::new(Status::default()),
-            shared: Arc::new(Shared {
-                settings,
-                queue,
-                tokens,
-                tls,
-                connections: Arc::default(),
-            }),
-        }
+            status: self.status,
+        };
+        work.run(stop, leasing_ended).await;
     }
+}
 
-    /// What to show of this account.
-    pub fn status(&self) -> watch::Receiver<Status> {
-        self.status.subscribe()
-    }
-
-    /// Works until `stop`; then leases nothing more and waits for the attempts under way. Dropping
-    /// the future gives them up: their messages are tried again after the next start.
-    pub async fn run(mut self, stop: CancellationToken) {
+impl Work {
+    async fn run(mut self, stop: CancellationToken, leasing_ended: DropGuard) {
         let settings = &self.shared.settings;
         let account = settings.account.clone();
         let waker = self.shared.queue.waker(&account);
@@ -106,7 +146,9 @@ impl Dispatcher {
             let (jobs, inbox) = mpsc::channel(1);
             self.workers.push(jobs);
             self.idle.push(number);
-            tasks.spawn(Worker::new(number, Arc::clone(&self.shared)).run(inbox, report.clone()));
+            let (shared, tenure) = (Arc::clone(&self.shared), self.tenure.clone());
+            let worker = Worker::new(number, shared, tenure, stop.clone());
+            tasks.spawn(worker.run(inbox, report.clone()));
         }
         drop(report);
         let mut tokens = self.shared.tokens.status();
@@ -128,14 +170,41 @@ impl Dispatcher {
                         self.token_arrived();
                     }
                 }
+                () = self.tenure.freed() => {}
                 () = wait_until(timer) => {}
             }
         }
         self.ready.clear();
         self.leasing = None;
         self.workers.clear();
-        while tasks.join_next().await.is_some() {}
         self.shared.queue.set_active(&account, false);
+        // A successor may work for the account from here on, within what these attempts leave it.
+        drop(leasing_ended);
+        while let Some(report) = reports.recv().await {
+            if !report.was_probe {
+                let now = Instant::now();
+                let ended = |pacing: &mut Pacing| pacing.end(report.presented, now);
+                self.tenure.give_back(ended);
+            }
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// How many workers may be given something to do. Each may open a connection, and those of a
+    /// predecessor still count.
+    fn hands(&self) -> usize {
+        let busy = self.workers.len() - self.idle.len();
+        let allowed = self.workers.len().saturating_sub(self.tenure.foreign());
+        allowed.saturating_sub(busy).min(self.idle.len())
+    }
+
+    fn room(&self, now: Instant) -> usize {
+        self.tenure.pacing(|pacing| pacing.room(now))
+    }
+
+    fn deliver(&mut self, lease: Lease) -> Option<usize> {
+        self.tenure.pacing(Pacing::start);
+        self.give(Job::Deliver(lease))
     }
 
     fn ages_mail(&self) -> bool {
@@ -150,7 +219,7 @@ impl Dispatcher {
             .circuit
             .incident()
             .is_some_and(|incident| !incident.cause.is_probed_by_message())
-            && !self.idle.is_empty()
+            && self.hands() > 0
             && self.circuit.begin_probe(now)
         {
             self.probing = self.give(Job::Probe);
@@ -159,28 +228,22 @@ impl Dispatcher {
             .circuit
             .incident()
             .is_some_and(|incident| incident.cause.is_probed_by_message());
-        if by_message
-            && !self.idle.is_empty()
-            && self.pacing.room(now) > 0
-            && !self.ready.is_empty()
-        {
+        if by_message && self.hands() > 0 && self.room(now) > 0 && !self.ready.is_empty() {
             if self.circuit.begin_probe(now)
                 && let Some(lease) = self.ready.pop_front()
             {
-                self.pacing.start();
-                self.probing = self.give(Job::Deliver(lease));
+                self.probing = self.deliver(lease);
             }
             return;
         }
         if !self.circuit.is_closed() {
             return;
         }
-        while !self.idle.is_empty() && self.pacing.room(now) > 0 {
+        while self.hands() > 0 && self.room(now) > 0 {
             let Some(lease) = self.ready.pop_front() else {
                 break;
             };
-            self.pacing.start();
-            self.give(Job::Deliver(lease));
+            self.deliver(lease);
         }
     }
 
@@ -202,7 +265,7 @@ impl Dispatcher {
         }
         let max = if self.circuit.is_closed() {
             BATCH_MAX
-                .min(self.pacing.room(now))
+                .min(self.room(now))
                 .saturating_sub(self.ready.len())
         } else {
             // What was leased goes back; a probe that needs a message leases one.
@@ -261,12 +324,8 @@ impl Dispatcher {
             self.last_error = Some(failure);
         }
         if !report.was_probe {
-            if report.presented == 0 {
-                self.pacing.cancel();
-            }
-            for _ in 0..report.presented {
-                self.pacing.finish(now);
-            }
+            self.tenure
+                .pacing(|pacing| pacing.end(report.presented, now));
         }
         let decides = self.probing == Some(report.worker);
         if decides {
@@ -312,14 +371,14 @@ impl Dispatcher {
 
     fn timer(&self, now: Instant) -> Option<Instant> {
         let probe = match &self.circuit {
-            Circuit::Open(incident) if !self.idle.is_empty() && incident.next_probe > now => {
+            Circuit::Open(incident) if self.hands() > 0 && incident.next_probe > now => {
                 Some(incident.next_probe)
             }
             _ => None,
         };
         let pace = self
-            .pacing
-            .next_room()
+            .tenure
+            .pacing(|pacing| pacing.next_room())
             .filter(|_| self.look || !self.ready.is_empty());
         [probe, pace, self.look_again_at]
             .into_iter()
@@ -328,13 +387,13 @@ impl Dispatcher {
     }
 
     fn show(&mut self, now: Instant) {
-        let (sent_last_minute, messages_per_minute) = self.pacing.used(now);
+        let (sent_last_minute, messages_per_minute) = self.tenure.pacing(|pacing| pacing.used(now));
         let status = Status {
             trouble: TroubleStatus::of(&self.circuit),
             sent_last_minute,
             messages_per_minute,
             busy: self.workers.len() - self.idle.len(),
-            connections: self.shared.connections.load(Ordering::Relaxed),
+            connections: self.tenure.connections(),
             ready_since: self.ready_since,
             last_error: self.last_error.clone(),
         };

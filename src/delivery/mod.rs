@@ -10,13 +10,16 @@ mod circuit;
 mod connection;
 mod content;
 mod dispatcher;
+mod journal;
 mod outcome;
 mod pacing;
+mod quota;
 mod settings;
 mod status;
 mod worker;
 
 pub use circuit::Cause;
 pub use dispatcher::Dispatcher;
+pub use quota::Quota;
 pub use settings::{Settings, Timeouts};
 pub use status::{Status, TroubleStatus};

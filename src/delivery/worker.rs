@@ -2,24 +2,22 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::delivery::connection::{Connection, ConnectionError, Interrupted};
 use crate::delivery::outcome::{Verdict, judge};
+use crate::delivery::quota::Tenure;
 use crate::delivery::settings::IDLE_MAX;
-use crate::delivery::{Cause, Settings};
+use crate::delivery::{Cause, Settings, journal};
 use crate::oauth::{AccessToken, Refusal, TokenSource};
-use crate::queue::{
-    Disposition, Lease, MessageState, Outcome, Queue, RecipientOutcome, Retry, Settlement,
-    StorageError,
-};
+use crate::queue::{Disposition, Lease, Queue, RecipientOutcome, Retry, Settlement, StorageError};
 use crate::smtp::{ClientError, Reply, Step};
-use crate::telemetry::Attempted;
 
 /// What the dispatcher wants done.
 #[derive(Debug)]
@@ -57,13 +55,14 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) tokens: TokenSource,
     pub(super) tls: Arc<ClientConfig>,
-    /// Open at the moment.
-    pub(super) connections: Arc<AtomicUsize>,
 }
 
 pub(super) struct Worker {
     number: usize,
     shared: Arc<Shared>,
+    tenure: Tenure,
+    /// What is under way ends; nothing new is begun.
+    stop: CancellationToken,
     connection: Option<Connection>,
     /// Of the connection opened last, as in the log.
     connection_number: Option<u64>,
@@ -72,11 +71,28 @@ pub(super) struct Worker {
 /// Connections of this process have numbers, so that the history of a message leads to its log lines.
 static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 
+/// Why there is no connection.
+#[derive(Debug)]
+enum NoConnection {
+    /// It could not be had.
+    Trouble(Trouble),
+    /// The dispatcher was told to stop before there was one.
+    Stopped,
+}
+
+impl From<Trouble> for NoConnection {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
 /// What an attempt has found out so far.
 #[derive(Debug, Default)]
 struct Attempt {
     recipients: Vec<RecipientOutcome>,
     trouble: Option<Trouble>,
+    /// Given up before it reached the service: nobody's failure.
+    stopped: bool,
     presented: usize,
     reply: String,
     /// Some part of it was lost between the final dot and the reply.
@@ -84,10 +100,17 @@ struct Attempt {
 }
 
 impl Worker {
-    pub(super) fn new(number: usize, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(
+        number: usize,
+        shared: Arc<Shared>,
+        tenure: Tenure,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             number,
             shared,
+            tenure,
+            stop,
             connection: None,
             connection_number: None,
         }
@@ -118,7 +141,10 @@ impl Worker {
             let report = match job {
                 Some(Job::Probe) => Report {
                     worker: self.number,
-                    trouble: self.connect().await.err(),
+                    trouble: match self.connect().await {
+                        Err(NoConnection::Trouble(trouble)) => Some(trouble),
+                        Ok(_) | Err(NoConnection::Stopped) => None,
+                    },
                     presented: 0,
                     was_probe: true,
                     failure: None,
@@ -154,10 +180,21 @@ impl Worker {
         let Attempt {
             recipients,
             trouble,
+            stopped,
             presented,
             reply,
             uncertain,
         } = attempt;
+        if stopped && recipients.is_empty() {
+            // The lease goes back as if it had never been taken.
+            return Report {
+                worker: self.number,
+                trouble: None,
+                presented,
+                was_probe: false,
+                failure: None,
+            };
+        }
         // A network that is down is an attempt that failed; trouble of the account is none.
         let counts = trouble
             .as_ref()
@@ -168,7 +205,9 @@ impl Worker {
             .map(|recipient| recipient.reply.clone());
         let settlement = Settlement {
             recipients,
-            retry: if counts {
+            retry: if stopped {
+                Retry::After(Duration::ZERO)
+            } else if counts {
                 Retry::Scheduled
             } else {
                 Retry::WithoutCounting
@@ -203,9 +242,13 @@ impl Worker {
         loop {
             let connection = match self.connect().await {
                 Ok(connection) => connection,
-                Err(trouble) => {
+                Err(NoConnection::Trouble(trouble)) => {
                     attempt.reply.clone_from(&trouble.reason);
                     attempt.trouble = Some(trouble);
+                    return false;
+                }
+                Err(NoConnection::Stopped) => {
+                    attempt.stopped = true;
                     return false;
                 }
             };
@@ -236,7 +279,7 @@ impl Worker {
     }
 
     /// A connection on which a message can be sent: the one there is, or a new one.
-    async fn connect(&mut self) -> Result<&mut Connection, Trouble> {
+    async fn connect(&mut self) -> Result<&mut Connection, NoConnection> {
         if self
             .connection
             .as_ref()
@@ -244,9 +287,15 @@ impl Worker {
         {
             self.close().await;
         }
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.open().await?,
+        let connection = if let Some(connection) = self.connection.take() {
+            connection
+        } else {
+            let stop = self.stop.clone();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(NoConnection::Stopped),
+                opened = self.open() => opened?,
+            }
         };
         Ok(self.connection.insert(connection))
     }
@@ -275,7 +324,7 @@ impl Worker {
     async fn open_with(&mut self, token: &AccessToken) -> Result<Connection, ConnectionError> {
         let settings = &self.shared.settings;
         let mut connection =
-            Connection::open(settings, &self.shared.tls, &self.shared.connections).await?;
+            Connection::open(settings, &self.shared.tls, self.tenure.slot()).await?;
         connection.authenticate(&settings.mailbox, token).await?;
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         self.connection_number = Some(number);
@@ -317,7 +366,7 @@ impl Worker {
                 }
             }
         };
-        log(&outcome, &settlement, id.as_str(), &account, attempt);
+        journal::log(&outcome, &settlement, id.as_str(), &account, attempt);
     }
 }
 
@@ -422,48 +471,4 @@ fn report(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     line
-}
-
-/// One event for each kind of outcome; what was not decided is said by the incident.
-fn log(outcome: &Outcome, settlement: &Settlement, id: &str, account: &str, attempt: u32) {
-    for disposition in [
-        Disposition::Delivered,
-        Disposition::Deferred,
-        Disposition::Failed,
-    ] {
-        let concerned = || {
-            settlement
-                .recipients
-                .iter()
-                .filter(|one| one.disposition == disposition)
-        };
-        let Some(first) = concerned().next() else {
-            continue;
-        };
-        let event = Attempted {
-            queue_id: id,
-            account,
-            remote: &settlement.remote,
-            recipients: concerned().count(),
-            attempt,
-            reply: &first.reply,
-        };
-        match disposition {
-            Disposition::Delivered => event.log_delivered(outcome.age),
-            Disposition::Deferred if outcome.expired => event.log_expired(),
-            Disposition::Deferred => event.log_deferred(outcome.retry_in),
-            Disposition::Failed => event.log_failed(),
-        }
-    }
-    if settlement.recipients.is_empty() && outcome.state == MessageState::Deferred {
-        let event = Attempted {
-            queue_id: id,
-            account,
-            remote: &settlement.remote,
-            recipients: 0,
-            attempt,
-            reply: &settlement.reply,
-        };
-        event.log_deferred(outcome.retry_in);
-    }
 }

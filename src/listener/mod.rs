@@ -9,21 +9,24 @@ mod intake;
 mod replies;
 mod session;
 mod settings;
+mod socket;
 #[cfg(test)]
 mod tests;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::queue::Queue;
-use crate::smtp::Session as Machine;
+use crate::smtp::{Reply, ServerSettings};
 
 use access::{Access, Denied};
 use session::Session;
@@ -53,17 +56,59 @@ fn remedy(error: &io::Error) -> &'static str {
 /// A listener whose port is open; clients wait in the backlog until [`Listener::run`].
 #[derive(Debug)]
 pub struct Listener {
-    settings: Arc<Settings>,
-    socket: TcpListener,
+    current: watch::Sender<Arc<Current>>,
+    socket: Arc<TcpListener>,
+    closed: CancellationToken,
 }
 
+/// A hold on a listener that somebody else runs.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    current: watch::Sender<Arc<Current>>,
+    /// Weak, so that the port closes when the listener wants it to.
+    socket: Weak<TcpListener>,
+    closed: CancellationToken,
+}
+
+/// How a listener is told to stop.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    /// Its port closes, and each session ends with its transaction.
+    pub drain: CancellationToken,
+    /// Transactions get no more time either: their clients hear 421.
+    pub cut: CancellationToken,
+    /// How much time they get otherwise.
+    pub grace: Duration,
+}
+
+/// The settings in force and what follows from them.
+#[derive(Debug)]
+struct Current {
+    settings: Settings,
+    machine: Arc<ServerSettings>,
+}
+
+impl Current {
+    fn new(settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
+            machine: settings.machine(),
+            settings,
+        })
+    }
+}
+
+/// What sessions get to say good-bye once they are cut.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 impl Listener {
-    /// Opens the port.
-    pub async fn bind(settings: Settings) -> Result<Self, BindError> {
-        match TcpListener::bind(settings.address).await {
+    /// Opens the port. `leaving` are listeners whose ports are about to be closed: one of them may hold
+    /// this very port, on other addresses or on more of them.
+    pub async fn bind(settings: Settings, leaving: &[&Handle]) -> Result<Self, BindError> {
+        match socket::bind(settings.address, leaving).await {
             Ok(socket) => Ok(Self {
-                settings: Arc::new(settings),
-                socket,
+                current: watch::Sender::new(Current::new(settings)),
+                socket: Arc::new(socket),
+                closed: CancellationToken::new(),
             }),
             Err(source) => Err(BindError {
                 name: settings.name,
@@ -78,72 +123,135 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Serves clients until `stop`; then takes no more, and each session ends with its transaction.
-    /// `sessions` tells who is still busy.
-    pub async fn run(self, queue: Queue, stop: CancellationToken, sessions: TaskTracker) {
-        let access = Access::new();
-        let machine = self.settings.machine();
-        loop {
-            let accepted = tokio::select! {
-                () = stop.cancelled() => return,
-                accepted = self.socket.accept() => accepted,
-            };
-            let (stream, peer) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Out of descriptors, usually: wait for sessions to end rather than spin.
-                    tracing::warn!(listener = self.settings.name, %error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
+    /// For whoever changes its settings while it runs.
+    pub fn handle(&self) -> Handle {
+        Handle {
+            current: self.current.clone(),
+            socket: Arc::downgrade(&self.socket),
+            closed: self.closed.clone(),
+        }
+    }
+
+    /// Serves clients until it is to stop, then waits for its sessions: each ends with its
+    /// transaction, within the grace period.
+    pub async fn run(self, queue: Queue, stop: Stop) {
+        let sessions = TaskTracker::new();
+        // Sessions of this listener are cut with all others, or when their own grace has ended.
+        let stop = Stop {
+            cut: stop.cut.child_token(),
+            ..stop
+        };
+        {
+            // However it ends.
+            let _closed = self.closed.drop_guard();
+            let socket = self.socket;
+            accept(&socket, &self.current, &queue, &stop, &sessions).await;
+        }
+        sessions.close();
+        tokio::select! {
+            () = sessions.wait() => return,
+            () = stop.cut.cancelled() => {}
+            () = tokio::time::sleep(stop.grace) => {}
+        }
+        stop.cut.cancel();
+        if timeout(FAREWELL, sessions.wait()).await.is_err() {
+            let name = &self.current.borrow().settings.name;
+            let left = sessions.len();
+            tracing::warn!(listener = name, left, "gave up waiting for sessions");
+        }
+    }
+}
+
+impl Handle {
+    /// Other settings for the same port: they hold for new sessions, and the account for the next
+    /// message of any session.
+    pub fn apply(&self, settings: Settings) {
+        self.current.send_replace(Current::new(settings));
+    }
+
+    /// Resolves when the port is closed.
+    pub async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+}
+
+/// Takes connections until the drain begins; those that wait in the backlog then are told.
+async fn accept(
+    socket: &TcpListener,
+    current: &watch::Sender<Arc<Current>>,
+    queue: &Queue,
+    stop: &Stop,
+    sessions: &TaskTracker,
+) {
+    let access = Access::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.drain.cancelled() => break,
+            accepted = socket.accept() => accepted,
+        };
+        let latest = current.subscribe();
+        let current = Arc::clone(&latest.borrow());
+        let settings = &current.settings;
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, usually: wait for sessions to end rather than spin.
+                tracing::warn!(listener = settings.name, %error, "cannot accept a connection");
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_millis(100)) => continue,
+                    () = stop.drain.cancelled() => break,
                 }
-            };
-            match access.admit(peer.ip(), &self.settings) {
-                Ok(admission) => {
-                    let settings = Arc::clone(&self.settings);
-                    let machine = Machine::new(Arc::clone(&machine));
-                    let (queue, stop) = (queue.clone(), stop.clone());
-                    sessions.spawn(async move {
-                        let _admission = admission;
-                        serve(stream, peer, &settings, machine, &queue, &stop).await;
-                    });
-                }
-                Err(denied) => {
-                    turn_away(stream, peer, &self.settings, denied);
+            }
+        };
+        match access.admit(peer.ip(), settings) {
+            Ok(admission) => {
+                let (queue, stop) = (queue.clone(), stop.clone());
+                sessions.spawn(async move {
+                    let _admission = admission;
+                    serve(stream, peer, &current, latest, &queue, &stop).await;
+                });
+            }
+            Err(denied) => {
+                tracing::warn!(listener = settings.name, client = %peer.ip(), reason = ?denied, "connection refused");
+                let reply = match denied {
+                    Denied::Network => replies::ACCESS_DENIED,
+                    Denied::Total | Denied::Client => replies::TOO_MANY_CONNECTIONS,
+                };
+                // The socket stays non-blocking.
+                if let Ok(stream) = stream.into_std() {
+                    say(&stream, &reply);
                 }
             }
         }
+    }
+    for stream in socket::waiting(socket) {
+        say(&stream, &replies::STOPPING);
     }
 }
 
 async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    settings: &Settings,
-    machine: Machine,
+    current: &Current,
+    latest: watch::Receiver<Arc<Current>>,
     queue: &Queue,
-    stop: &CancellationToken,
+    stop: &Stop,
 ) {
     // Replies are gathered into one write; waiting for more would only add delay.
     let _ = stream.set_nodelay(true);
-    let session = Session::new(stream, peer.ip(), settings, machine, queue);
-    let stopping = std::pin::pin!(stop.cancelled());
-    match session.run(stopping).await {
-        Ok(ended) => tracing::debug!(listener = settings.name, %peer, ?ended, "session ended"),
-        Err(error) => tracing::debug!(listener = settings.name, %peer, %error, "session broke off"),
+    let listener = current.settings.name.as_str();
+    let session = Session::new(stream, peer.ip(), current, latest, queue, stop);
+    match session.run().await {
+        Ok(ended) => tracing::debug!(listener, %peer, ?ended, "session ended"),
+        Err(error) => tracing::debug!(listener, %peer, %error, "session broke off"),
     }
 }
 
-/// One short write that cannot block, then the connection is closed.
-fn turn_away(stream: TcpStream, peer: SocketAddr, settings: &Settings, denied: Denied) {
-    let reply = match denied {
-        Denied::Network => replies::ACCESS_DENIED,
-        Denied::Total | Denied::Client => replies::TOO_MANY_CONNECTIONS,
-    };
-    tracing::warn!(listener = settings.name, client = %peer.ip(), reason = ?denied, "connection refused");
+/// One short write, which the empty send buffer takes; then the connection is closed.
+fn say(mut stream: &std::net::TcpStream, reply: &Reply) {
     let mut output = BytesMut::new();
     reply.encode(&mut output);
-    // The socket stays non-blocking, and its empty send buffer takes one line.
-    let _ = stream
-        .into_std()
-        .and_then(|mut stream| stream.write_all(&output));
+    // Who has gone already need not be told.
+    let _ = stream.write_all(&output);
 }

@@ -20,7 +20,8 @@ pub(super) const ACCESS_DENIED: Reply = reply(
 );
 pub(super) const TOO_MANY_CONNECTIONS: Reply =
     reply(421, (4, 7, 0), "Too many connections; try again later");
-pub(super) const STOPPING: Reply = reply(421, (4, 3, 2), "The relay is stopping; try again later");
+pub(super) const STOPPING: Reply =
+    reply(421, (4, 3, 2), "This service is stopping; try again later");
 pub(super) const TIMEOUT: Reply = reply(421, (4, 4, 2), "Timeout; closing the connection");
 pub(super) const FULL: Reply = reply(452, (4, 3, 1), "The queue is full; try again later");
 pub(super) const STORAGE_FAILED: Reply = reply(

@@ -1,16 +1,19 @@
 //! One client's dialogue: the shell round `smtp::server`.
 
-use std::future::Future;
+use std::borrow::Cow;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::listener::Settings;
 use crate::listener::intake::{Client, Intake, storage_reply};
+use crate::listener::{Current, Settings, Stop};
 use crate::queue::{Draft, Queue};
 use crate::smtp::{Action, COMMAND_LINE_MAX_OCTETS, Line, LineFramer, Reply, Session as Machine};
 
@@ -25,7 +28,7 @@ pub(super) enum Ended {
     ClientGone,
     /// The client took too long.
     Timeout,
-    /// The relay is stopping.
+    /// The listener is stopping.
     Stopping,
 }
 
@@ -39,7 +42,14 @@ pub(super) struct Session<'a, S> {
     stream: S,
     peer: IpAddr,
     settings: &'a Settings,
+    /// The settings in force by now.
+    latest: watch::Receiver<Arc<Current>>,
     queue: &'a Queue,
+    stop: &'a Stop,
+    /// No new transaction may begin.
+    draining: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Not even the transaction in progress may wait for its client any more.
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
     machine: Machine,
     framer: LineFramer,
     input: BytesMut,
@@ -61,15 +71,21 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     pub(super) fn new(
         stream: S,
         peer: IpAddr,
-        settings: &'a Settings,
-        machine: Machine,
+        current: &'a Current,
+        latest: watch::Receiver<Arc<Current>>,
         queue: &'a Queue,
+        stop: &'a Stop,
     ) -> Self {
+        let settings = &current.settings;
         Self {
             stream,
             peer: peer.to_canonical(),
+            latest,
             queue,
-            machine,
+            stop,
+            draining: Box::pin(stop.drain.clone().cancelled_owned()),
+            cut: Box::pin(stop.cut.clone().cancelled_owned()),
+            machine: Machine::new(Arc::clone(&current.machine)),
             framer: LineFramer::new(COMMAND_LINE_MAX_OCTETS),
             input: BytesMut::with_capacity(INPUT_BYTES),
             output: BytesMut::with_capacity(512),
@@ -80,21 +96,21 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         }
     }
 
-    /// The whole dialogue. `stopping` resolves when no new transaction may begin.
-    pub(super) async fn run(
-        mut self,
-        mut stopping: Pin<&mut (impl Future<Output = ()> + Send)>,
-    ) -> io::Result<Ended> {
+    /// The whole dialogue.
+    pub(super) async fn run(mut self) -> io::Result<Ended> {
         self.reply(&self.machine.greeting());
         loop {
             let action = match self.framer.next(&mut self.input) {
                 Some(Line::Complete(line)) => self.machine.receive(&line),
                 Some(Line::TooLong) => self.machine.line_too_long(),
-                None => match self.read_command(stopping.as_mut()).await? {
+                None => match self.read_command().await? {
                     Read::Octets => continue,
                     Read::End(ended) => return self.end(ended).await,
                 },
             };
+            if matches!(action, Action::CheckSender { .. }) && self.stop.drain.is_cancelled() {
+                return self.end(Ended::Stopping).await;
+            }
             let action = self.judge(action);
             if let Some(ended) = self.perform(action).await? {
                 return self.end(ended).await;
@@ -160,12 +176,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         envelope: crate::mail::Envelope,
         draft: Draft,
     ) -> io::Result<Option<Ended>> {
-        let mut intake = Intake::new(
-            self.settings,
-            client(&self.machine, self.peer),
-            envelope,
-            draft,
-        );
+        let settings = self.routed();
+        let mut intake = Intake::new(&settings, client(&self.machine, self.peer), envelope, draft);
         let mut block = CONTENT_INPUT_BYTES;
         loop {
             if self.input.len() >= CONTENT_INPUT_BYTES {
@@ -181,7 +193,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             }
         }
         let reply = intake
-            .commit(self.settings, client(&self.machine, self.peer))
+            .commit(&settings, client(&self.machine, self.peer))
             .await;
         match self.machine.content_received(reply) {
             Action::Close(reply) => {
@@ -197,6 +209,21 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             | Action::ReceiveContent { .. }
             | Action::CutOff => Ok(Some(Ended::Closed)),
         }
+    }
+
+    /// A session may outlive the account it began with: each message goes where the settings of the
+    /// moment send it.
+    fn routed(&self) -> Cow<'a, Settings> {
+        let own = self.settings;
+        let latest = &self.latest.borrow().settings;
+        if own.account == latest.account && own.mailbox == latest.mailbox {
+            return Cow::Borrowed(own);
+        }
+        Cow::Owned(Settings {
+            account: latest.account.clone(),
+            mailbox: latest.mailbox.clone(),
+            ..own.clone()
+        })
     }
 
     /// Replies are gathered and go out together when there is nothing left to answer (RFC 2920).
@@ -223,25 +250,22 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         self.transaction_deadline.unwrap_or(self.deadline)
     }
 
-    async fn read_command(
-        &mut self,
-        stopping: Pin<&mut (impl Future<Output = ()> + Send)>,
-    ) -> io::Result<Read> {
+    async fn read_command(&mut self) -> io::Result<Read> {
         self.flush().await?;
-        if self.machine.in_transaction() {
-            return self.read(INPUT_BYTES, self.settings.timeouts.command).await;
-        }
-        tokio::select! {
-            biased;
-            read = self.read(INPUT_BYTES, self.settings.timeouts.command) => read,
-            () = stopping => Ok(Read::End(Ended::Stopping)),
-        }
+        self.read(INPUT_BYTES, self.settings.timeouts.command).await
     }
 
     async fn read(&mut self, octets: usize, patience: std::time::Duration) -> io::Result<Read> {
         let until = self.patience_ends().min(Instant::now() + patience);
         self.input.reserve(octets);
-        match timeout_at(until, self.stream.read_buf(&mut self.input)).await {
+        let may_drain = !self.machine.in_transaction();
+        let read = tokio::select! {
+            biased;
+            read = timeout_at(until, self.stream.read_buf(&mut self.input)) => read,
+            () = self.draining.as_mut(), if may_drain => return Ok(Read::End(Ended::Stopping)),
+            () = self.cut.as_mut() => return Ok(Read::End(Ended::Stopping)),
+        };
+        match read {
             Ok(Ok(0)) => Ok(Read::End(Ended::ClientGone)),
             Ok(Ok(_)) => Ok(Read::Octets),
             Ok(Err(error)) => Err(error),

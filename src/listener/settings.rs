@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use crate::smtp::{BareNewline, ServerSettings};
 
 /// Settings of one listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The NAME of `[listener.NAME]`.
     pub name: String,
@@ -32,7 +32,7 @@ pub struct Settings {
 }
 
 /// Bounds of one session and of all.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// Sessions at once.
     pub connections_max: usize,
@@ -47,7 +47,7 @@ pub struct Limits {
 }
 
 /// How long a client may take (RFC 5321 section 4.5.3.2).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timeouts {
     /// For the next command.
     pub command: Duration,

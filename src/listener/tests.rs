@@ -1,20 +1,19 @@
 //! One session in memory, on a clock that the test turns.
 
-use std::future::pending;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::advance;
+use tokio_util::sync::CancellationToken;
 
 use super::session::{Ended, Session};
-use super::{Limits, Settings, Timeouts};
+use super::{Current, Limits, Settings, Stop, Timeouts};
 use crate::queue::{self, Queue};
-use crate::smtp::Session as Machine;
 
 fn settings() -> Settings {
     Settings {
@@ -66,6 +65,8 @@ fn queue(folder: &TempDir) -> Queue {
 struct Bench {
     client: DuplexStream,
     queue: Queue,
+    settings: watch::Sender<Arc<Current>>,
+    stop: Stop,
     session: JoinHandle<std::io::Result<Ended>>,
     _folder: TempDir,
 }
@@ -75,19 +76,28 @@ impl Bench {
         let folder = TempDir::new().unwrap();
         let queue = queue(&folder);
         let (client, server) = duplex(4096);
+        let settings = watch::Sender::new(Current::new(settings()));
+        let stop = Stop {
+            drain: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            grace: Duration::from_secs(20),
+        };
         let session = tokio::spawn({
             let queue = queue.clone();
+            let (latest, told) = (settings.subscribe(), stop.clone());
             async move {
-                let settings = settings();
-                let machine = Machine::new(Arc::clone(&settings.machine()));
+                let current = latest.borrow().clone();
                 let peer = IpAddr::from([127, 0, 0, 1]);
-                let session = Session::new(server, peer, &settings, machine, &queue);
-                session.run(pin!(pending())).await
+                Session::new(server, peer, &current, latest, &queue, &told)
+                    .run()
+                    .await
             }
         });
         Self {
             client,
             queue,
+            settings,
+            stop,
             session,
             _folder: folder,
         }
@@ -142,4 +152,77 @@ async fn a_busy_session_ends_between_two_transactions_and_not_within_one() {
     assert!(closed.starts_with("421 4.4.2 "), "{farewell}");
     assert_eq!(bench.session.await.unwrap().unwrap(), Ended::Timeout);
     assert_eq!(bench.queue.used().0, 1);
+}
+
+#[tokio::test]
+async fn a_drain_ends_a_session_between_transactions() {
+    let mut bench = Bench::start();
+    assert!(bench.reply().await.starts_with("220 "));
+    assert!(bench.command("HELO x").await.starts_with("250 "));
+    bench.stop.drain.cancel();
+    assert!(bench.reply().await.starts_with("421 4.3.2 "));
+    assert_eq!(bench.session.await.unwrap().unwrap(), Ended::Stopping);
+}
+
+#[tokio::test]
+async fn a_drain_lets_the_transaction_end_and_begins_no_other() {
+    let mut bench = Bench::start();
+    assert!(bench.reply().await.starts_with("220 "));
+    assert!(bench.command("MAIL FROM:<a@b.c>").await.starts_with("250 "));
+    bench.stop.drain.cancel();
+    assert!(bench.command("RCPT TO:<a@b.c>").await.starts_with("250 "));
+    assert!(bench.command("DATA").await.starts_with("354 "));
+    // The next transaction is in the pipe already.
+    let rest = b"x\r\n.\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<a@b.c>\r\n";
+    bench.client.write_all(rest).await.unwrap();
+    let mut farewell = String::new();
+    bench.client.read_to_string(&mut farewell).await.unwrap();
+    let (accepted, closed) = farewell.split_once("\r\n").unwrap();
+    assert!(accepted.starts_with("250 2.0.0 "), "{farewell}");
+    assert!(closed.starts_with("421 4.3.2 "), "{farewell}");
+    assert_eq!(closed.lines().count(), 1, "{farewell}");
+    assert_eq!(bench.session.await.unwrap().unwrap(), Ended::Stopping);
+    assert_eq!(bench.queue.used().0, 1);
+}
+
+#[tokio::test]
+async fn a_cut_ends_a_transaction_and_leaves_nothing_of_it() {
+    for within_content in [false, true] {
+        let mut bench = Bench::start();
+        assert!(bench.reply().await.starts_with("220 "));
+        assert!(bench.command("MAIL FROM:<a@b.c>").await.starts_with("250 "));
+        assert!(bench.command("RCPT TO:<a@b.c>").await.starts_with("250 "));
+        if within_content {
+            assert!(bench.command("DATA").await.starts_with("354 "));
+            bench.client.write_all(b"Subject: half").await.unwrap();
+        }
+        bench.stop.drain.cancel();
+        bench.stop.cut.cancel();
+        assert!(bench.reply().await.starts_with("421 4.3.2 "));
+        assert_eq!(bench.session.await.unwrap().unwrap(), Ended::Stopping);
+        assert_eq!(bench.queue.used(), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_message_goes_to_the_account_of_the_settings_of_its_moment() {
+    let mut bench = Bench::start();
+    assert!(bench.reply().await.starts_with("220 "));
+    bench.settings.send_replace(Current::new(Settings {
+        account: "renamed".into(),
+        limits: Limits {
+            recipients_max: 1,
+            ..settings().limits
+        },
+        ..settings()
+    }));
+    assert!(bench.command("MAIL FROM:<a@b.c>").await.starts_with("250 "));
+    for _ in 0..2 {
+        // The session's own limits are those it began with.
+        assert!(bench.command("RCPT TO:<a@b.c>").await.starts_with("250 "));
+    }
+    assert!(bench.command("DATA").await.starts_with("354 "));
+    assert!(bench.command("x\r\n.").await.starts_with("250 2.0.0 "));
+    let counts = bench.queue.reader().counts().unwrap();
+    assert_eq!(counts.accounts.keys().collect::<Vec<_>>(), ["renamed"]);
 }

@@ -80,6 +80,10 @@ impl Room {
         *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn set_limits(&self, limits: Limits) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
     /// Room for one message of `bytes`, or why there is none.
     pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation, Full> {
         let limits = self.limits();

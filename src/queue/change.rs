@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 use crate::queue::bounds::Reservation;
 use crate::queue::clock::wall_ms;
 use crate::queue::insert::STORED_FILE;
+use crate::queue::op::Op;
 use crate::queue::store::Shared;
-use crate::queue::writer::Op;
 use crate::queue::{
     Actor, Full, MessageState, Queue, QueueId, Selection, StorageError, content, event,
 };
@@ -228,7 +228,7 @@ fn remove_files(shared: &Shared, ids: Vec<QueueId>) {
     if ids.is_empty() {
         return;
     }
-    let directory = shared.settings.directory.clone();
+    let directory = shared.directory.clone();
     let remove = move || {
         for id in ids {
             content::remove(&directory, id);

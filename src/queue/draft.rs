@@ -8,7 +8,7 @@ use crate::queue::bounds::Reservation;
 use crate::queue::content::{self, ContentFile, FinishError, INLINE_MAX_BYTES};
 use crate::queue::import::Imported;
 use crate::queue::insert::{NewContent, NewMessage};
-use crate::queue::writer::Op;
+use crate::queue::op::Op;
 use crate::queue::{DraftError, Queue, QueueId, StorageError, Submission};
 
 /// Proof that envelope and content are on stable storage; only [`Draft::commit`] makes one.
@@ -92,7 +92,7 @@ impl Draft {
     async fn spill(&mut self) -> Result<(), StorageError> {
         let octets = std::mem::take(&mut self.buffer);
         let file = self.file.take();
-        let path = content::path_of(&self.queue.shared.settings.directory, self.id);
+        let path = content::path_of(&self.queue.shared.directory, self.id);
         let (file, mut octets) = blocking(move || {
             let mut file = match file {
                 Some(file) => file,

@@ -81,7 +81,7 @@ pub(super) fn insert(
     let subject = submission
         .subject
         .as_deref()
-        .filter(|_| shared.settings.record_subject);
+        .filter(|_| shared.tuning().record_subject);
     connection
         .prepare_cached(
             "INSERT INTO message (id, state, account, due_ms, born_ms, received_wall_ms, attempts,

@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 use crate::mail::{BodyType, Envelope, Mailbox, MailboxError, Recipient, ReversePath};
 use crate::queue::content::{self, Content};
 use crate::queue::insert::STORED_FILE;
+use crate::queue::op::Op;
 use crate::queue::store::Shared;
-use crate::queue::writer::Op;
 use crate::queue::{
     Actor, MessageState, Outcome, Queue, QueueId, RecipientState, Settlement, StorageError, change,
     event,
@@ -266,7 +266,7 @@ fn load(
         content: Content::Inline(Bytes::new()),
     };
     message.content = if stored == STORED_FILE {
-        let path = content::path_of(&shared.settings.directory, queue_id);
+        let path = content::path_of(&shared.directory, queue_id);
         match std::fs::metadata(&path) {
             Ok(metadata) if metadata.len() == message.size_bytes => Content::File {
                 path,

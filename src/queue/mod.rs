@@ -36,6 +36,7 @@ mod import;
 mod insert;
 mod lease;
 mod lock;
+mod op;
 mod owner;
 mod query;
 mod records;

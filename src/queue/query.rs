@@ -48,7 +48,7 @@ impl Reader {
     pub(super) fn of(shared: &Arc<Shared>) -> Self {
         Self {
             shared: Some(Arc::clone(shared)),
-            ..Self::new(&shared.settings.directory)
+            ..Self::new(&shared.directory)
         }
     }
 

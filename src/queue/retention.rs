@@ -28,7 +28,7 @@ pub(super) struct Swept {
 /// Stores the clocks and forgets one batch. Inside the writer's transaction.
 pub(super) fn sweep(connection: &Connection, shared: &Shared) -> rusqlite::Result<Swept> {
     store_clock(connection, shared)?;
-    let retention = shared.settings.retention;
+    let retention = shared.tuning().retention;
     let mut swept = Swept::default();
     for (state, keep) in [
         (MessageState::Failed, retention.failed),

@@ -144,7 +144,7 @@ pub(super) fn settle(
     let age_ms = shared.clock.active_ms(&row.account) - row.born_ms;
     let expired = counts
         && pending > 0
-        && age_ms >= i64::try_from(shared.settings.expire_after.as_millis()).unwrap_or(i64::MAX);
+        && age_ms >= i64::try_from(shared.tuning().expire_after.as_millis()).unwrap_or(i64::MAX);
     if expired {
         give_up(connection, seq)?;
         (pending, failed) = (0, failed + pending);
@@ -158,7 +158,7 @@ pub(super) fn settle(
             Retry::WithoutCounting => (MessageState::Deferred, now_ms),
             Retry::After(wait) => (MessageState::Deferred, now_ms + wait.as_millis() as i64),
             Retry::Scheduled => {
-                let wait = shared.settings.backoff.delay(attempts, fastrand::f64());
+                let wait = shared.tuning().backoff.delay(attempts, fastrand::f64());
                 (MessageState::Deferred, now_ms + wait.as_millis() as i64)
             }
         },

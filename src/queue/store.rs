@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use crate::queue::bounds::Room;
 use crate::queue::clock::QueueClock;
 use crate::queue::id::QueueIdGenerator;
 use crate::queue::lock::{FolderLock, LockError};
-use crate::queue::writer::{self, Op};
+use crate::queue::op::Op;
+use crate::queue::writer;
 use crate::queue::{
     Backoff, Draft, DraftError, Full, Leased, Limits, OpenError, QueueId, Reader, StorageError,
     content, error, schema,
@@ -50,6 +51,26 @@ pub struct Retention {
 /// Of one round of housekeeping: what is left waits for the next.
 const SWEEPS_MAX: usize = 50;
 
+/// What can change while the queue is open, with effect from the next commit or settlement on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tuning {
+    pub(super) backoff: Backoff,
+    pub(super) expire_after: Duration,
+    pub(super) retention: Retention,
+    pub(super) record_subject: bool,
+}
+
+impl Tuning {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            backoff: settings.backoff,
+            expire_after: settings.expire_after,
+            retention: settings.retention,
+            record_subject: settings.record_subject,
+        }
+    }
+}
+
 /// A cheap handle; the queue closes when the last one is dropped, or at [`Queue::close`].
 #[derive(Clone, Debug)]
 pub struct Queue {
@@ -61,7 +82,8 @@ pub struct Queue {
 /// What sessions, deliveries and the writer's thread share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) settings: Settings,
+    pub(super) directory: PathBuf,
+    tuning: RwLock<Tuning>,
     pub(super) clock: QueueClock,
     pub(super) room: Arc<Room>,
     pub(super) ids: QueueIdGenerator,
@@ -74,6 +96,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    pub(super) fn tuning(&self) -> Tuning {
+        *self.tuning.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Tells an account's dispatcher that there is something to lease.
     pub(super) fn wake(&self, account: &str) {
         let wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,7 +147,10 @@ impl Queue {
     /// Opens or makes the folder, takes its lock, brings the schema up to date, frees what a crash
     /// left behind and starts the writer. Blocking: a second of work at most with a full queue.
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
-        let directory = settings.directory.clone();
+        let tuning = RwLock::new(Tuning::of(&settings));
+        let Settings {
+            directory, limits, ..
+        } = settings;
         make_folder(&directory)?;
         let lock = FolderLock::acquire(&directory).map_err(|error| match error {
             LockError::Held(holder) => OpenError::Held {
@@ -144,13 +173,14 @@ impl Queue {
         let (ops, inbox) = mpsc::channel(writer::INBOX_MAX);
         let shared = Arc::new(Shared {
             clock: stored_clock(&connection)?,
-            room: Room::new(settings.limits, &directory, messages, bytes),
+            room: Room::new(limits, &directory, messages, bytes),
             ids: QueueIdGenerator::new(node, newest),
             dropped_leases: Mutex::new(void),
             nudge: ops.downgrade(),
             wakers: Mutex::default(),
             latched: watch::Sender::new(false),
-            settings,
+            tuning,
+            directory: directory.clone(),
         });
         let thread =
             writer::spawn(connection, Arc::clone(&shared), inbox, lock).map_err(|source| {
@@ -209,6 +239,16 @@ impl Queue {
     /// Starts or stops the account's active time: messages age only while it runs (promise 4).
     pub fn set_active(&self, account: &str, active: bool) {
         self.shared.clock.set_active(account, active);
+    }
+
+    /// Goes over to other bounds, back-off, expiry and retention; the directory stays what it is.
+    ///
+    /// Messages that are deferred keep the moment they were told. With a bound below what is held,
+    /// nothing more is taken in until enough has ended.
+    pub fn retune(&self, settings: &Settings) {
+        self.shared.room.set_limits(settings.limits);
+        let tuning = &self.shared.tuning;
+        *tuning.write().unwrap_or_else(PoisonError::into_inner) = Tuning::of(settings);
     }
 
     /// Stores the clocks, forgets what is older than `keep_delivered` and `keep_failed`, and hands free

@@ -4,6 +4,7 @@ mod damage;
 mod hands;
 mod history;
 mod migration;
+mod opening;
 mod transfer;
 mod verify;
 
@@ -347,49 +348,6 @@ async fn orphaned_content_files_are_swept_and_others_are_not() {
     names.sort();
     assert_eq!(names, [id.to_string(), "notes.txt".into()]);
     assert_eq!(read(&lease_one(&queue).await.content).len(), 100_000);
-}
-
-#[tokio::test]
-async fn a_second_daemon_is_refused_and_told_who_holds_the_folder() {
-    let folder = TempDir::new().unwrap();
-    let queue = open(&folder);
-    let error = Queue::open(settings(folder.path())).unwrap_err();
-    let text = error.to_string();
-    assert!(
-        text.contains(&format!("process {}", std::process::id())),
-        "{text}"
-    );
-    close(queue).await;
-    open(&folder);
-}
-
-#[tokio::test]
-async fn a_newer_schema_is_refused_and_left_alone() {
-    let folder = TempDir::new().unwrap();
-    close(open(&folder)).await;
-    let database = folder.path().join("queue/queue.db");
-    let connection = rusqlite::Connection::open(&database).unwrap();
-    connection.pragma_update(None, "user_version", 99).unwrap();
-    drop(connection);
-    let error = Queue::open(settings(folder.path())).unwrap_err();
-    assert!(
-        matches!(error, OpenError::NewerSchema { found: 99, .. }),
-        "{error}"
-    );
-}
-
-#[tokio::test]
-async fn a_foreign_database_is_refused_and_left_alone() {
-    let folder = TempDir::new().unwrap();
-    std::fs::create_dir(folder.path().join("queue")).unwrap();
-    let database = folder.path().join("queue/queue.db");
-    let connection = rusqlite::Connection::open(&database).unwrap();
-    connection
-        .execute_batch("CREATE TABLE photos (name TEXT)")
-        .unwrap();
-    drop(connection);
-    let error = Queue::open(settings(folder.path())).unwrap_err();
-    assert!(matches!(error, OpenError::NotAQueue), "{error}");
 }
 
 #[tokio::test]

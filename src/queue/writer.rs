@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use crate::queue::change::{self, Changed};
+use crate::queue::change;
 use crate::queue::insert::{self, NewContent, NewMessage};
 use crate::queue::lock::FolderLock;
-use crate::queue::settle::{self, Settled};
+use crate::queue::op::{Done, Op, Transaction};
+use crate::queue::settle;
 use crate::queue::store::Shared;
-use crate::queue::{Leased, Outcome, Receipt, Settlement, StorageError, content, lease, retention};
+use crate::queue::{Receipt, StorageError, content, lease, retention};
 
 /// Requests that may wait; sessions beyond that wait for a place.
 pub(super) const INBOX_MAX: usize = 1024;
@@ -32,87 +33,6 @@ const CHECKPOINT_PAGES: i64 = 4000;
 
 /// After a log that could not be folded back: nothing is lost by it, it only grows.
 const CHECKPOINT_PAUSE: Duration = Duration::from_secs(5);
-
-type Answer<T> = oneshot::Sender<Result<T, StorageError>>;
-
-/// A request to the writer.
-#[derive(Debug)]
-pub(super) enum Op {
-    Commit {
-        message: Box<NewMessage>,
-        answer: Answer<Receipt>,
-    },
-    Lease {
-        account: String,
-        max: usize,
-        answer: Answer<Leased>,
-    },
-    Settle {
-        seq: i64,
-        settlement: Box<Settlement>,
-        answer: Answer<Outcome>,
-    },
-    Maintain {
-        answer: Answer<bool>,
-    },
-    Change {
-        request: Box<change::Request>,
-        answer: Answer<Changed>,
-    },
-    /// Leases were dropped.
-    Look,
-    Close,
-}
-
-impl Op {
-    fn inline_bytes(&self) -> usize {
-        match self {
-            Self::Commit { message, .. } => message.content.inline_bytes(),
-            _ => 0,
-        }
-    }
-
-    fn refuse(self, error: &StorageError) {
-        match self {
-            Self::Commit { answer, .. } => drop(answer.send(Err(error.clone()))),
-            Self::Lease { answer, .. } => drop(answer.send(Err(error.clone()))),
-            Self::Settle { answer, .. } => drop(answer.send(Err(error.clone()))),
-            Self::Maintain { answer } => drop(answer.send(Err(error.clone()))),
-            Self::Change { answer, .. } => drop(answer.send(Err(error.clone()))),
-            Self::Look | Self::Close => {}
-        }
-    }
-}
-
-/// One transaction while it is being written.
-#[derive(Debug, Default)]
-struct Transaction {
-    done: Vec<Done>,
-    /// Leases that were dropped and are given back by it.
-    released: Vec<i64>,
-    released_accounts: Vec<String>,
-}
-
-impl Transaction {
-    /// An account without due mail proves nothing about the disk.
-    fn has_written(&self) -> bool {
-        !self.released.is_empty()
-            || self.done.iter().any(|done| match done {
-                Done::Leased(leased, _) => !leased.leases.is_empty(),
-                _ => true,
-            })
-    }
-}
-
-/// What to tell whom once the transaction is on stable storage.
-#[derive(Debug)]
-enum Done {
-    Committed(Box<NewMessage>, Answer<Receipt>),
-    Leased(Leased, Answer<Leased>),
-    Settled(Box<Settled>, Answer<Outcome>),
-    Maintained(retention::Swept, Answer<bool>),
-    Changed(Box<Changed>, Answer<Changed>),
-}
 
 pub(super) fn spawn(
     connection: Connection,
@@ -389,7 +309,7 @@ impl Writer {
                     self.shared.room.release(1, bytes);
                 }
                 if let Some(id) = settled.content_file {
-                    content::remove(&self.shared.settings.directory, id);
+                    content::remove(&self.shared.directory, id);
                 }
                 if settled.outcome.retry_in.is_some() {
                     self.shared.wake(&settled.account);
@@ -398,7 +318,7 @@ impl Writer {
             }
             Done::Maintained(swept, answer) => {
                 for id in swept.content_files {
-                    content::remove(&self.shared.settings.directory, id);
+                    content::remove(&self.shared.directory, id);
                 }
                 let _ = answer.send(Ok(swept.more));
             }
@@ -463,31 +383,6 @@ impl Writer {
         }
         if let Err((_, error)) = self.connection.close() {
             tracing::warn!(%error, "queue.db did not close cleanly; it recovers at the next start");
-        }
-    }
-}
-
-impl Done {
-    /// `in_doubt`: the transaction may be on the disk all the same.
-    fn fail(self, error: &StorageError, in_doubt: bool) {
-        match self {
-            Self::Committed(message, answer) => {
-                let _ = answer.send(Err(error.clone()));
-                if in_doubt {
-                    tracing::error!(
-                        queue_id = %message.id,
-                        "message was refused, but may have been stored; it may be sent twice"
-                    );
-                    // If there is a row at the next start, the file belongs to it.
-                    if let NewContent::File(file) = message.content {
-                        file.keep();
-                    }
-                }
-            }
-            Self::Leased(_, answer) => drop(answer.send(Err(error.clone()))),
-            Self::Settled(_, answer) => drop(answer.send(Err(error.clone()))),
-            Self::Maintained(_, answer) => drop(answer.send(Err(error.clone()))),
-            Self::Changed(_, answer) => drop(answer.send(Err(error.clone()))),
         }
     }
 }

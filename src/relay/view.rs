@@ -1,6 +1,8 @@
 //! What the running relay shows of itself.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -11,7 +13,7 @@ use crate::admin::{
 };
 use crate::delivery;
 use crate::oauth::TokenStatus;
-use crate::queue::Queue;
+use crate::queue::{MessageState, Queue};
 
 /// What to show of one account.
 #[derive(Clone, Debug)]
@@ -29,31 +31,83 @@ pub struct AccountView {
 }
 
 /// What to show of the relay while it runs.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct View {
-    /// The name in greetings.
-    pub hostname: String,
     /// When it was started.
     pub started_at: Timestamp,
+    /// The queue.
+    pub queue: Queue,
+    shown: watch::Sender<Arc<Shown>>,
+}
+
+/// The parts that are there at one moment: a reload exchanges them.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// The name in greetings.
+    pub hostname: String,
     /// Each listener's name and address.
     pub listeners: Vec<(String, SocketAddr)>,
     /// Every account.
     pub accounts: Vec<AccountView>,
-    /// The queue.
-    pub queue: Queue,
 }
+
+impl View {
+    pub(super) fn new(queue: Queue) -> Self {
+        Self {
+            started_at: Timestamp::now(),
+            queue,
+            shown: watch::Sender::default(),
+        }
+    }
+
+    /// The parts as they are now.
+    pub fn now(&self) -> Arc<Shown> {
+        Arc::clone(&self.shown.borrow())
+    }
+
+    /// Tells when a reload has exchanged parts.
+    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<Shown>> {
+        self.shown.subscribe()
+    }
+
+    pub(super) fn show(&self, shown: Shown) {
+        self.shown.send_replace(Arc::new(shown));
+    }
+}
+
+impl Shown {
+    /// How many messages wait for each account that there is not: nobody will send them.
+    pub(super) fn strays(&self, accounts: &States) -> BTreeMap<String, u64> {
+        let is_known = |name: &String| self.accounts.iter().any(|account| account.name == *name);
+        let waiting = |states: &BTreeMap<String, u64>| -> u64 {
+            let failed = states.get(MessageState::Failed.as_str());
+            states.values().sum::<u64>() - failed.copied().unwrap_or_default()
+        };
+        let strays = accounts.iter().filter(|(name, _)| !is_known(name));
+        strays
+            .map(|(name, states)| (name.clone(), waiting(states)))
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+}
+
+/// By account and state, as in [`crate::queue::Counts`].
+type States = BTreeMap<String, BTreeMap<String, u64>>;
 
 impl StatusSource for View {
     fn status(&self) -> StatusFuture<'_> {
         Box::pin(async {
+            let mut queue = QueueStatus::of(&self.queue).await;
+            let now = self.now();
+            queue.unknown_accounts = now.strays(&queue.counts);
             Status {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                hostname: self.hostname.clone(),
+                hostname: now.hostname.clone(),
                 pid: std::process::id(),
                 started_at: self.started_at,
-                listeners: self.listeners.iter().map(listener).collect(),
-                queue: QueueStatus::of(&self.queue).await,
-                accounts: self
+                listeners: now.listeners.iter().map(listener).collect(),
+                queue,
+                accounts: now
                     .accounts
                     .iter()
                     .map(|account| account.status(self))

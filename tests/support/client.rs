@@ -25,7 +25,12 @@ impl Client {
 
     /// Octets as they are.
     pub async fn write(&mut self, octets: &[u8]) {
-        self.stream.get_mut().write_all(octets).await.unwrap();
+        self.try_write(octets).await.unwrap();
+    }
+
+    /// As [`Client::write`], where the connection may have ended.
+    pub async fn try_write(&mut self, octets: &[u8]) -> std::io::Result<()> {
+        self.stream.get_mut().write_all(octets).await
     }
 
     /// One reply, its lines joined by LF; empty when the connection has ended.

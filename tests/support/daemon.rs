@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use super::Client;
 
@@ -33,7 +33,12 @@ pub fn exorelay(config: &Path) -> Command {
 impl Daemon {
     /// Starts it and waits until it is ready.
     pub fn start(config: &Path) -> Self {
-        let mut child = exorelay(config)
+        Self::start_as(exorelay(config), config)
+    }
+
+    /// As [`Daemon::start`], with what `command` has besides.
+    pub fn start_as(mut command: Command, config: &Path) -> Self {
+        let mut child = command
             .arg("run")
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -103,11 +108,20 @@ impl Daemon {
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM, then waits for the end.
-    pub fn terminate(mut self) -> ExitStatus {
+    pub fn signal(&self, signal: Signal) {
         let id = Pid::from_child(&self.child);
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(id, signal).unwrap();
+    }
+
+    /// Waits for the end that was asked for.
+    pub fn ended(mut self) -> ExitStatus {
         self.child.wait().unwrap()
+    }
+
+    /// SIGTERM, then waits for the end.
+    pub fn terminate(self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.ended()
     }
 }
 

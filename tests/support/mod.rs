@@ -20,7 +20,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use exorelay::config;
-use exorelay::relay::{Relay, View};
+use exorelay::relay::{Changes, Relay, ReloadError, Reloader, View};
 use exorelay::sandbox::{Limits, Sandbox, Settings};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -94,26 +94,57 @@ messages_per_minute = 0
     )
 }
 
+fn load(text: &str) -> config::Loaded {
+    let path = Path::new("test.toml");
+    config::load_text(path, text, std::iter::empty(), &[]).unwrap()
+}
+
 /// A running relay.
 pub struct Running {
     pub view: Arc<View>,
-    stop: CancellationToken,
+    reloader: Reloader,
+    /// Ends a drain at once.
+    pub hurry: CancellationToken,
+    pub stop: CancellationToken,
     task: JoinHandle<Result<(), exorelay::relay::RunError>>,
 }
 
 impl Running {
     pub async fn start(text: &str) -> Self {
-        let path = Path::new("test.toml");
-        let loaded = config::load_text(path, text, std::iter::empty(), &[]).unwrap();
+        let loaded = load(text);
         let relay = Relay::open(&loaded.settings).await.unwrap();
         let view = relay.view();
         let stop = CancellationToken::new();
+        let (reloader, hurry) = (relay.reloader(), relay.hurry());
         let task = tokio::spawn(relay.run(stop.clone()));
-        Self { view, stop, task }
+        Self {
+            view,
+            reloader,
+            hurry,
+            stop,
+            task,
+        }
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.view.listeners[0].1
+        self.address_of("local")
+    }
+
+    pub fn address_of(&self, listener: &str) -> SocketAddr {
+        let shown = self.view.now();
+        let found = shown.listeners.iter().find(|(name, _)| name == listener);
+        found.unwrap_or_else(|| panic!("no listener {listener}")).1
+    }
+
+    /// How the first account does.
+    pub fn delivery(&self) -> exorelay::delivery::Status {
+        self.view.now().accounts[0].delivery.borrow().clone()
+    }
+
+    /// Goes over to other settings; what has changed.
+    pub async fn reload(&self, text: &str) -> Result<Changes, ReloadError> {
+        let loaded = load(text);
+        within("the reload", self.reloader.reload(loaded.settings)).await
     }
 
     pub async fn client(&self) -> Client {

@@ -3,7 +3,10 @@
 use tempfile::TempDir;
 use tokio::sync::oneshot::Receiver;
 
+use tokio::sync::oneshot;
+
 use super::*;
+use crate::queue::Leased;
 use crate::queue::tests::{settings, submission};
 use crate::queue::{MessageState, Queue, QueueId, schema};
 
@@ -194,7 +197,7 @@ fn a_lease_that_was_undone_does_not_give_away_what_another_one_holds() {
 fn a_database_that_is_not_what_it_should_be_latches_the_queue_and_keeps_files_in_doubt() {
     let mut bench = Bench::new();
     let path = content::path_of(
-        &bench.queue.shared.settings.directory,
+        &bench.queue.shared.directory,
         bench.queue.shared.ids.generate(),
     );
     let mut file = content::ContentFile::create(path.clone()).unwrap();

@@ -1,0 +1,54 @@
+//! What an attempt led to, for the log.
+
+use crate::queue::{Disposition, MessageState, Outcome, Settlement};
+use crate::telemetry::Attempted;
+
+/// One event for each kind of outcome; what was not decided is said by the incident.
+pub(super) fn log(
+    outcome: &Outcome,
+    settlement: &Settlement,
+    id: &str,
+    account: &str,
+    attempt: u32,
+) {
+    for disposition in [
+        Disposition::Delivered,
+        Disposition::Deferred,
+        Disposition::Failed,
+    ] {
+        let concerned = || {
+            settlement
+                .recipients
+                .iter()
+                .filter(|one| one.disposition == disposition)
+        };
+        let Some(first) = concerned().next() else {
+            continue;
+        };
+        let event = Attempted {
+            queue_id: id,
+            account,
+            remote: &settlement.remote,
+            recipients: concerned().count(),
+            attempt,
+            reply: &first.reply,
+        };
+        match disposition {
+            Disposition::Delivered => event.log_delivered(outcome.age),
+            Disposition::Deferred if outcome.expired => event.log_expired(),
+            Disposition::Deferred => event.log_deferred(outcome.retry_in),
+            Disposition::Failed => event.log_failed(),
+        }
+    }
+    if settlement.recipients.is_empty() && outcome.state == MessageState::Deferred {
+        let event = Attempted {
+            queue_id: id,
+            account,
+            remote: &settlement.remote,
+            recipients: 0,
+            attempt,
+            reply: &settlement.reply,
+        };
+        event.log_deferred(outcome.retry_in);
+    }
+}

@@ -1,0 +1,114 @@
+//! What is asked of the writer, and what it answers once a transaction is on stable storage.
+
+use tokio::sync::oneshot;
+
+use crate::queue::change::{self, Changed};
+use crate::queue::insert::{NewContent, NewMessage};
+use crate::queue::settle::Settled;
+use crate::queue::{Leased, Outcome, Receipt, Settlement, StorageError, retention};
+
+pub(super) type Answer<T> = oneshot::Sender<Result<T, StorageError>>;
+
+/// A request to the writer.
+#[derive(Debug)]
+pub(super) enum Op {
+    Commit {
+        message: Box<NewMessage>,
+        answer: Answer<Receipt>,
+    },
+    Lease {
+        account: String,
+        max: usize,
+        answer: Answer<Leased>,
+    },
+    Settle {
+        seq: i64,
+        settlement: Box<Settlement>,
+        answer: Answer<Outcome>,
+    },
+    Maintain {
+        answer: Answer<bool>,
+    },
+    Change {
+        request: Box<change::Request>,
+        answer: Answer<Changed>,
+    },
+    /// Leases were dropped.
+    Look,
+    Close,
+}
+
+impl Op {
+    pub(super) fn inline_bytes(&self) -> usize {
+        match self {
+            Self::Commit { message, .. } => message.content.inline_bytes(),
+            _ => 0,
+        }
+    }
+
+    pub(super) fn refuse(self, error: &StorageError) {
+        match self {
+            Self::Commit { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Lease { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Settle { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Maintain { answer } => drop(answer.send(Err(error.clone()))),
+            Self::Change { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Look | Self::Close => {}
+        }
+    }
+}
+
+/// One transaction while it is being written.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    pub(super) done: Vec<Done>,
+    /// Leases that were dropped and are given back by it.
+    pub(super) released: Vec<i64>,
+    pub(super) released_accounts: Vec<String>,
+}
+
+impl Transaction {
+    /// An account without due mail proves nothing about the disk.
+    pub(super) fn has_written(&self) -> bool {
+        !self.released.is_empty()
+            || self.done.iter().any(|done| match done {
+                Done::Leased(leased, _) => !leased.leases.is_empty(),
+                _ => true,
+            })
+    }
+}
+
+/// What to tell whom once the transaction is on stable storage.
+#[derive(Debug)]
+pub(super) enum Done {
+    Committed(Box<NewMessage>, Answer<Receipt>),
+    Leased(Leased, Answer<Leased>),
+    Settled(Box<Settled>, Answer<Outcome>),
+    Maintained(retention::Swept, Answer<bool>),
+    Changed(Box<Changed>, Answer<Changed>),
+}
+
+impl Done {
+    /// `in_doubt`: the transaction may be on the disk all the same.
+    pub(super) fn fail(self, error: &StorageError, in_doubt: bool) {
+        match self {
+            Self::Committed(message, answer) => {
+                let _ = answer.send(Err(error.clone()));
+                if in_doubt {
+                    tracing::error!(
+                        queue_id = %message.id,
+                        "message was refused, but may have been stored; it may be sent twice"
+                    );
+                    // If there is a row at the next start, the file belongs to it.
+                    if let NewContent::File(file) = message.content {
+                        file.keep();
+                    }
+                }
+            }
+            Self::Leased(_, answer) => drop(answer.send(Err(error.clone()))),
+            Self::Settled(_, answer) => drop(answer.send(Err(error.clone()))),
+            Self::Maintained(_, answer) => drop(answer.send(Err(error.clone()))),
+            Self::Changed(_, answer) => drop(answer.send(Err(error.clone()))),
+        }
+    }
+}

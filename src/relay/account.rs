@@ -1,0 +1,261 @@
+//! One account at work: its token, its dispatcher, and what is carried over when it changes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use tokio::sync::watch;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::StartError;
+use super::view::AccountView;
+use crate::config::{Account as Section, Settings};
+use crate::delivery::{Cause, Dispatcher, Quota, Status};
+use crate::oauth::{TokenSource, TokenStatus};
+use crate::queue::Queue;
+use crate::tls;
+
+/// What an account was made of, and what of it may serve its successor.
+#[derive(Debug)]
+pub(super) struct Account {
+    section: Section,
+    /// Given in EHLO.
+    hostname: String,
+    trusted: Trusted,
+    tokens: Arc<Tokens>,
+    quota: Quota,
+    status: watch::Receiver<Status>,
+}
+
+/// An account that is ready to work.
+#[derive(Debug)]
+pub(super) struct Opened {
+    account: Account,
+    dispatcher: Dispatcher,
+    /// Nobody renews the token yet.
+    renew: bool,
+}
+
+/// An account at work.
+#[derive(Debug)]
+pub(super) struct Running {
+    account: Account,
+    stop: CancellationToken,
+    leasing_ended: CancellationToken,
+}
+
+/// The content of `ca_file`s: one that was replaced makes for another account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trusted {
+    smtp: Option<Vec<u8>>,
+    oauth: Option<Vec<u8>>,
+}
+
+/// A token source that is renewed for as long as anybody holds it: attempts of a dispatcher that was
+/// told to stop may still need a token.
+#[derive(Debug)]
+struct Tokens {
+    source: TokenSource,
+    stop: CancellationToken,
+}
+
+impl Drop for Tokens {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Trusted {
+    /// Files that cannot be read are as good as absent here; using them says what is wrong.
+    pub(super) async fn read(section: &Section) -> Self {
+        let smtp = section.smtp.ca_file.clone();
+        let oauth = section.oauth.ca_file.clone();
+        let content = |path: Option<&Path>| path.and_then(|path| std::fs::read(path).ok());
+        let read = spawn_blocking(move || Self {
+            smtp: content(smtp.as_deref()),
+            oauth: content(oauth.as_deref()),
+        });
+        read.await.unwrap_or(Self {
+            smtp: None,
+            oauth: None,
+        })
+    }
+}
+
+impl Account {
+    /// Whether new settings leave it as it is.
+    pub(super) fn is_unchanged(
+        &self,
+        settings: &Settings,
+        section: &Section,
+        trusted: &Trusted,
+    ) -> bool {
+        self.section == *section
+            && self.hostname == settings.hostname
+            && self.trusted == *trusted
+            // A file that has gone is a problem to be told.
+            && section.smtp.ca_file.is_some() == trusted.smtp.is_some()
+            && section.oauth.ca_file.is_some() == trusted.oauth.is_some()
+    }
+
+    /// Whether a token for one serves the other.
+    fn signs_in_as(&self, section: &Section, trusted: &Trusted) -> bool {
+        let alike = Section {
+            mailbox: section.mailbox.clone(),
+            smtp: section.smtp.clone(),
+            sender: section.sender.clone(),
+            ..self.section.clone()
+        };
+        alike == *section && self.trusted.oauth == trusted.oauth
+    }
+
+    /// The mailbox as the service counts it.
+    pub(super) fn mailbox(&self) -> String {
+        mailbox_key(&self.section)
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.section.smtp.host
+    }
+
+    pub(super) fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
+    pub(super) fn view(&self) -> AccountView {
+        AccountView {
+            name: self.section.name.clone(),
+            mailbox: self.section.mailbox.to_string(),
+            host: self.section.smtp.host.clone(),
+            delivery: self.status.clone(),
+            token: self.tokens.source.status(),
+        }
+    }
+}
+
+/// Whatever the case it is written in.
+pub(super) fn mailbox_key(section: &Section) -> String {
+    section.mailbox.as_str().to_ascii_lowercase()
+}
+
+impl Opened {
+    /// Makes ready what `section` asks for. `before` is the account of that name, if there is one, and
+    /// `quota` what its mailbox may use. Nothing is asked of the network.
+    pub(super) async fn open(
+        settings: &Settings,
+        section: &Section,
+        trusted: Trusted,
+        before: Option<&Account>,
+        quota: Quota,
+        queue: &Queue,
+    ) -> Result<Self, StartError> {
+        let tls = client_config(section).await?;
+        let kept = before.filter(|before| before.signs_in_as(section, &trusted));
+        let tokens = match kept {
+            Some(before) => Arc::clone(&before.tokens),
+            None => Arc::new(Tokens {
+                source: token_source(section).await?,
+                stop: CancellationToken::new(),
+            }),
+        };
+        let source = tokens.source.clone();
+        let part = settings.delivery_part(section);
+        let dispatcher = Dispatcher::new(part, queue.clone(), source, tls, quota.clone());
+        Ok(Self {
+            renew: kept.is_none(),
+            account: Account {
+                section: section.clone(),
+                hostname: settings.hostname.clone(),
+                trusted,
+                tokens,
+                quota,
+                status: dispatcher.status(),
+            },
+            dispatcher,
+        })
+    }
+
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Puts it to work among `tasks`, where `before` has left off.
+    pub(super) fn start(
+        mut self,
+        before: Option<&Account>,
+        stop: CancellationToken,
+        tasks: &mut JoinSet<()>,
+    ) -> Running {
+        if let Some(before) = before {
+            self.dispatcher.resume(&before.status.borrow());
+        }
+        let tokens = Arc::clone(&self.account.tokens);
+        if self.renew {
+            let name = self.account.section.name.as_str();
+            let span = tracing::info_span!("token", account = name);
+            let (source, stop) = (tokens.source.clone(), tokens.stop.clone());
+            // Ends with the last holder of the tokens.
+            tokio::spawn(async move { source.run(stop).await }.instrument(span));
+        } else if is_failing(&tokens.source) {
+            tokens.source.renew_now();
+        }
+        let leasing_ended = self.dispatcher.leasing_ended();
+        let told = stop.clone();
+        tasks.spawn(async move {
+            self.dispatcher.run(told).await;
+            drop(tokens);
+        });
+        Running {
+            account: self.account,
+            stop,
+            leasing_ended,
+        }
+    }
+}
+
+impl Running {
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// An operator has changed something, perhaps a secret or a right: failures are worth another try.
+    pub(super) fn refresh(&self) {
+        let source = &self.account.tokens.source;
+        let trouble = self.account.status.borrow().trouble.clone();
+        let cause = trouble.map(|trouble| trouble.cause);
+        if is_failing(source) || matches!(cause, Some(Cause::Token | Cause::Authentication)) {
+            source.renew_now();
+        }
+    }
+
+    /// Ends it. When this returns nothing more is leased; attempts under way end in their own time.
+    pub(super) async fn retire(self) -> Account {
+        self.stop.cancel();
+        self.leasing_ended.cancelled().await;
+        self.account
+    }
+}
+
+fn is_failing(source: &TokenSource) -> bool {
+    matches!(*source.status().borrow(), TokenStatus::Failing { .. })
+}
+
+async fn client_config(section: &Section) -> Result<Arc<ClientConfig>, StartError> {
+    let ca_file = section.smtp.ca_file.clone();
+    let made = spawn_blocking(move || tls::client_config(ca_file.as_deref())).await?;
+    made.map_err(|source| StartError::Tls {
+        account: section.name.clone(),
+        source,
+    })
+}
+
+async fn token_source(section: &Section) -> Result<TokenSource, StartError> {
+    let part = section.oauth_part()?;
+    let made = spawn_blocking(move || TokenSource::new(part)).await?;
+    made.map_err(|source| StartError::Token {
+        account: section.name.clone(),
+        source,
+    })
+}

@@ -1,0 +1,425 @@
+//! The parts that are at work, and their exchange for others: a start is a reload from nothing.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio_util::sync::CancellationToken;
+
+use super::StartError;
+use super::account::{self, Opened, Running, Trusted};
+use super::reload::{Changes, Refused};
+use super::view::{Shown, View};
+use crate::admin;
+use crate::config::{Account, Settings};
+use crate::delivery::Quota;
+use crate::listener::{self, Listener, Stop};
+use crate::queue::Queue;
+use crate::telemetry;
+
+/// Everything that a reload can exchange.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) queue: Queue,
+    pub(super) view: Arc<View>,
+    /// What ends listeners and, by its first part, dispatchers.
+    pub(super) stop: Stop,
+    /// Listeners and the sessions they wait for.
+    pub(super) taking: JoinSet<()>,
+    /// Dispatchers and the attempts they wait for.
+    pub(super) sending: JoinSet<()>,
+    /// Admin sockets and the answers they wait for.
+    pub(super) answering: JoinSet<io::Result<()>>,
+    pub(super) answers: CancellationToken,
+    /// None before the start.
+    settings: Option<Settings>,
+    listeners: BTreeMap<String, Door>,
+    accounts: BTreeMap<String, Running>,
+    /// Quotas of mailboxes that no account uses any more, until a minute has passed.
+    lingering: Vec<Lingering>,
+    admin: Option<(PathBuf, CancellationToken)>,
+}
+
+/// A listener at work.
+#[derive(Debug)]
+struct Door {
+    settings: listener::Settings,
+    local_address: SocketAddr,
+    handle: listener::Handle,
+    drain: CancellationToken,
+}
+
+/// What a mailbox has used of its service.
+#[derive(Clone, Debug)]
+struct Lingering {
+    mailbox: String,
+    host: String,
+    quota: Quota,
+}
+
+/// Parts that are ready to take over: everything that can fail has been done.
+#[derive(Debug)]
+pub(super) struct Next {
+    settings: Settings,
+    listeners: Vec<NextListener>,
+    /// None: stays as it is.
+    accounts: BTreeMap<String, Option<Opened>>,
+    admin: Option<admin::Server>,
+    pub(super) changes: Changes,
+}
+
+#[derive(Debug)]
+enum NextListener {
+    /// The port of the listener that is called so now.
+    Kept(String, listener::Settings),
+    Bound(listener::Settings, Listener),
+}
+
+impl Parts {
+    pub(super) fn new(queue: Queue, stop: Stop) -> Self {
+        Self {
+            view: Arc::new(View::new(queue.clone())),
+            queue,
+            stop,
+            taking: JoinSet::new(),
+            sending: JoinSet::new(),
+            answering: JoinSet::new(),
+            answers: CancellationToken::new(),
+            settings: None,
+            listeners: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            lingering: Vec::new(),
+            admin: None,
+        }
+    }
+
+    /// Makes ready what `settings` ask for and changes nothing that is at work. Nothing is asked of
+    /// the network: Entra and Exchange may be away.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what it has opened.
+    pub(super) async fn prepare(&self, settings: &Settings) -> Result<Next, Refused> {
+        let mut problems = self.needs_restart(settings);
+        let mut changes = Changes::default();
+        let listeners = self.next_listeners(settings, &mut changes, &mut problems);
+        let listeners = listeners.await;
+        let accounts = self.next_accounts(settings, &mut changes, &mut problems);
+        let accounts = accounts.await;
+        let admin = match self.next_admin(settings).await {
+            Ok(admin) => admin,
+            Err(problem) => {
+                problems.push(problem);
+                None
+            }
+        };
+        if !problems.is_empty() {
+            return Err(Refused { reasons: problems });
+        }
+        if let Some(now) = &self.settings {
+            let others = [
+                ("queue changed", now.queue != settings.queue),
+                ("admin socket moved", admin.is_some()),
+                ("log level changed", now.log.level != settings.log.level),
+            ];
+            let others = others.into_iter().filter(|(_, differs)| *differs);
+            changes.0.extend(others.map(|(what, _)| what.to_owned()));
+        }
+        Ok(Next {
+            settings: settings.clone(),
+            listeners,
+            accounts,
+            admin,
+            changes,
+        })
+    }
+
+    /// What cannot change while the daemon runs.
+    fn needs_restart(&self, settings: &Settings) -> Vec<StartError> {
+        let Some(now) = &self.settings else {
+            return Vec::new();
+        };
+        let fixed = [
+            (
+                "queue.directory",
+                now.queue.directory != settings.queue.directory,
+            ),
+            ("log.format", now.log.format != settings.log.format),
+        ];
+        fixed
+            .into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(key, _)| StartError::NeedsRestart { key })
+            .collect()
+    }
+
+    async fn next_listeners(
+        &self,
+        settings: &Settings,
+        changes: &mut Changes,
+        problems: &mut Vec<StartError>,
+    ) -> Vec<NextListener> {
+        let parts = match settings.listener_parts() {
+            Ok(parts) => parts,
+            Err(problem) => {
+                problems.push(problem.into());
+                return Vec::new();
+            }
+        };
+        let mut free: BTreeMap<&String, &Door> = self.listeners.iter().collect();
+        let mut next = Vec::new();
+        // Those that keep name and port come first: only what is left is anybody's.
+        let mut rest = Vec::new();
+        for part in parts {
+            match free.get(&part.name) {
+                Some(door) if door.settings.address == part.address => {
+                    if door.settings != part {
+                        changes.0.push(format!("listener {} changed", part.name));
+                    }
+                    free.remove(&part.name);
+                    next.push(NextListener::Kept(part.name.clone(), part));
+                }
+                _ => rest.push(part),
+            }
+        }
+        let mut unbound = Vec::new();
+        for part in rest {
+            let same = free.iter().find(|(_, door)| {
+                door.settings.address == part.address && part.address.port() != 0
+            });
+            match same.map(|(name, _)| (*name).clone()) {
+                Some(name) => {
+                    free.remove(&name);
+                    let change = format!("listener {name} is now listener {}", part.name);
+                    changes.0.push(change);
+                    next.push(NextListener::Kept(name, part));
+                }
+                None => unbound.push(part),
+            }
+        }
+        let leaving: Vec<&listener::Handle> = free.values().map(|door| &door.handle).collect();
+        for part in unbound {
+            match Listener::bind(part.clone(), &leaving).await {
+                Ok(listener) => {
+                    let address = listener.local_address().unwrap_or(part.address);
+                    let change = format!("listener {} opened on {address}", part.name);
+                    changes.0.push(change);
+                    next.push(NextListener::Bound(part, listener));
+                }
+                Err(problem) => problems.push(problem.into()),
+            }
+        }
+        for (name, door) in free {
+            let change = format!("listener {name} on {} closed", door.local_address);
+            changes.0.push(change);
+        }
+        next
+    }
+
+    async fn next_accounts(
+        &self,
+        settings: &Settings,
+        changes: &mut Changes,
+        problems: &mut Vec<StartError>,
+    ) -> BTreeMap<String, Option<Opened>> {
+        let mut next = BTreeMap::new();
+        let mut to_open = Vec::new();
+        for (name, section) in &settings.accounts {
+            let trusted = Trusted::read(section).await;
+            let now = self.accounts.get(name).map(Running::account);
+            if now.is_some_and(|now| now.is_unchanged(settings, section, &trusted)) {
+                next.insert(name.clone(), None);
+                continue;
+            }
+            let word = if now.is_some() { "changed" } else { "added" };
+            changes.0.push(format!("account {name} {word}"));
+            to_open.push((section, trusted, now));
+        }
+        for name in self.accounts.keys() {
+            if !settings.accounts.contains_key(name) {
+                changes.0.push(format!("account {name} removed"));
+            }
+        }
+        let mut quotas = self.free_quotas(&next);
+        for (section, trusted, before) in to_open {
+            let quota = take_quota(&mut quotas, section);
+            let opened = Opened::open(settings, section, trusted, before, quota, &self.queue);
+            match opened.await {
+                Ok(opened) => {
+                    next.insert(section.name.clone(), Some(opened));
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        next
+    }
+
+    /// Those of accounts that do not stay as they are, and of earlier ones.
+    fn free_quotas(&self, staying: &BTreeMap<String, Option<Opened>>) -> Vec<Lingering> {
+        let leaving = self.accounts.iter();
+        let leaving = leaving.filter(|(name, _)| !staying.contains_key(*name));
+        let leaving = leaving.map(|(_, running)| Lingering::of(running.account()));
+        leaving.chain(self.lingering.iter().cloned()).collect()
+    }
+
+    async fn next_admin(&self, settings: &Settings) -> Result<Option<admin::Server>, StartError> {
+        let path = settings.admin.socket.clone();
+        if self.admin.as_ref().is_some_and(|(now, _)| *now == path) {
+            return Ok(None);
+        }
+        let now = self.settings.as_ref();
+        if now.is_some_and(|now| now.queue.directory != settings.queue.directory) {
+            // Refused already, and the socket may have moved with the queue.
+            return Ok(None);
+        }
+        let server = spawn_blocking(move || admin::Server::bind(&path)).await??;
+        Ok(Some(server))
+    }
+
+    /// What there will be to show once `next` has taken over.
+    pub(super) fn shown(&self, next: &Next) -> Shown {
+        let listeners = next.listeners.iter().filter_map(|listener| match listener {
+            NextListener::Kept(before, part) => {
+                let door = self.listeners.get(before)?;
+                Some((part.name.clone(), door.local_address))
+            }
+            NextListener::Bound(part, listener) => {
+                let address = listener.local_address().unwrap_or(part.address);
+                Some((part.name.clone(), address))
+            }
+        });
+        let mut listeners: Vec<_> = listeners.collect();
+        listeners.sort();
+        let accounts = next
+            .accounts
+            .iter()
+            .filter_map(|(name, opened)| match opened {
+                Some(opened) => Some(opened.account().view()),
+                None => Some(self.accounts.get(name)?.account().view()),
+            });
+        Shown {
+            hostname: next.settings.hostname.clone(),
+            accounts: accounts.collect(),
+            listeners,
+        }
+    }
+
+    /// Goes over to `next`, which cannot fail: ports first, so that mail is taken in all the while.
+    ///
+    /// Returns when ports that are given up are closed and no replaced dispatcher leases any more;
+    /// their sessions and attempts end in their own time.
+    pub(super) async fn switch(&mut self, next: Next) {
+        let shown = self.shown(&next);
+        let (level, _) = next.settings.log.telemetry_part();
+        telemetry::set_level(level);
+        self.queue.retune(&next.settings.queue_part());
+        self.switch_listeners(next.listeners).await;
+        self.switch_accounts(next.accounts).await;
+        if let Some(server) = next.admin {
+            self.switch_admin(server);
+        }
+        self.settings = Some(next.settings);
+        self.view.show(shown);
+    }
+
+    async fn switch_listeners(&mut self, next: Vec<NextListener>) {
+        let mut before = std::mem::take(&mut self.listeners);
+        for listener in next {
+            let (name, door) = match listener {
+                NextListener::Kept(name, settings) => {
+                    // Nothing but a switch takes listeners away.
+                    let Some(mut door) = before.remove(&name) else {
+                        continue;
+                    };
+                    if door.settings != settings {
+                        door.handle.apply(settings.clone());
+                        door.settings = settings;
+                    }
+                    (door.settings.name.clone(), door)
+                }
+                NextListener::Bound(settings, listener) => {
+                    let drain = self.stop.drain.child_token();
+                    let door = Door {
+                        local_address: listener.local_address().unwrap_or(settings.address),
+                        handle: listener.handle(),
+                        drain: drain.clone(),
+                        settings,
+                    };
+                    let stop = Stop {
+                        drain,
+                        ..self.stop.clone()
+                    };
+                    self.taking.spawn(listener.run(self.queue.clone(), stop));
+                    (door.settings.name.clone(), door)
+                }
+            };
+            self.listeners.insert(name, door);
+        }
+        for door in before.into_values() {
+            door.drain.cancel();
+            door.handle.closed().await;
+        }
+    }
+
+    async fn switch_accounts(&mut self, next: BTreeMap<String, Option<Opened>>) {
+        let mut retired = Vec::new();
+        for (name, running) in std::mem::take(&mut self.accounts) {
+            if matches!(next.get(&name), Some(None)) {
+                running.refresh();
+                self.accounts.insert(name, running);
+            } else {
+                retired.push(running.retire().await);
+            }
+        }
+        for before in &retired {
+            self.lingering.push(Lingering::of(before));
+        }
+        for (name, opened) in next {
+            let Some(opened) = opened else { continue };
+            let quota = opened.account().quota().clone();
+            let before = retired.iter().find(|before| before.quota().is(&quota));
+            let stop = self.stop.drain.child_token();
+            let running = opened.start(before, stop, &mut self.sending);
+            self.accounts.insert(name, running);
+            self.lingering.retain(|one| !one.quota.is(&quota));
+        }
+        self.lingering.retain(|one| !one.quota.is_unused());
+    }
+
+    fn switch_admin(&mut self, server: admin::Server) {
+        let path = server.path().to_owned();
+        let stop = self.answers.child_token();
+        let view = Arc::clone(&self.view);
+        self.answering
+            .spawn(server.run(self.queue.clone(), view, stop.clone()));
+        if let Some((_, before)) = self.admin.replace((path, stop)) {
+            before.cancel();
+        }
+    }
+}
+
+impl Lingering {
+    fn of(account: &account::Account) -> Self {
+        Self {
+            mailbox: account.mailbox(),
+            host: account.host().to_owned(),
+            quota: account.quota().clone(),
+        }
+    }
+}
+
+/// The one that the mailbox had, at this host rather than at another; a fresh one for a new mailbox.
+fn take_quota(quotas: &mut Vec<Lingering>, section: &Account) -> Quota {
+    let mailbox = account::mailbox_key(section);
+    let of_mailbox = |one: &Lingering| one.mailbox == mailbox;
+    let found = quotas
+        .iter()
+        .position(|one| of_mailbox(one) && one.host == section.smtp.host)
+        .or_else(|| quotas.iter().position(of_mailbox));
+    match found {
+        Some(index) => quotas.swap_remove(index).quota,
+        None => Quota::default(),
+    }
+}
