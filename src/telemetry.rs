@@ -8,8 +8,7 @@ use std::io::IsTerminal;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use tracing::Level;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, reload};
 
@@ -27,8 +26,8 @@ pub enum Format {
 static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
 /// Sends the log to standard error. A second call changes nothing.
-pub fn init(level: Level, format: Format) {
-    let (filter, handle) = reload::Layer::new(targets(level));
+pub fn init(filter: &Filter, format: Format) {
+    let (filter, handle) = reload::Layer::new(filter.0.clone());
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
@@ -43,25 +42,44 @@ pub fn init(level: Level, format: Format) {
     }
 }
 
-/// Logs from now on what `level` asks for. Nothing happens where [`init`] was not called: the log is
-/// somebody else's.
-pub fn set_level(level: Level) {
-    if let Some(filter) = FILTER.get() {
+/// Logs from now on what `filter` lets through. Nothing happens where [`init`] was not called: the log
+/// is somebody else's.
+pub fn set_filter(filter: &Filter) {
+    if let Some(handle) = FILTER.get() {
         // Fails only when the subscriber is gone, and with it the log.
-        let _ = filter.reload(targets(level));
+        let _ = handle.reload(filter.0.clone());
     }
 }
 
-fn targets(level: Level) -> Targets {
-    // Chatter of the libraries is of use only to those who ask for it.
-    let others = if level >= Level::DEBUG {
-        level
-    } else {
-        Level::WARN
-    };
-    Targets::new()
-        .with_default(others)
-        .with_target("exorelay", level)
+/// What is logged.
+#[derive(Clone, Debug)]
+pub struct Filter(Targets);
+
+impl Filter {
+    /// `LEVEL`, or `LEVEL,PART=LEVEL` for more, or less, of some parts. What is neither is left out: the
+    /// settings have been checked.
+    pub fn parse(text: &str) -> Self {
+        let (mut own, mut parts) = (LevelFilter::INFO, Vec::new());
+        for directive in text.split(',') {
+            match directive.split_once('=') {
+                Some((part, level)) => {
+                    let level = level.trim().parse::<LevelFilter>();
+                    parts.extend(level.map(|level| (part.trim().to_owned(), level)));
+                }
+                None => own = directive.trim().parse().unwrap_or(own),
+            }
+        }
+        // Chatter of the libraries is of use only to those who ask for it.
+        let others = if own >= LevelFilter::DEBUG {
+            own
+        } else {
+            own.min(LevelFilter::WARN)
+        };
+        let targets = Targets::new()
+            .with_default(others)
+            .with_target("exorelay", own);
+        Self(targets.with_targets(parts))
+    }
 }
 
 /// A message was accepted and is on stable storage.
@@ -206,5 +224,29 @@ impl Incident<'_> {
             reason = self.reason,
             "incident recovered"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::Level;
+
+    #[test]
+    fn one_part_is_shown_more_closely_and_another_less() {
+        let Filter(targets) = Filter::parse("info, exorelay::smtp=debug,exorelay::queue=off");
+        for (target, level, enabled) in [
+            ("exorelay::relay", Level::INFO, true),
+            ("exorelay::relay", Level::DEBUG, false),
+            ("exorelay::smtp::server", Level::DEBUG, true),
+            ("exorelay::queue", Level::ERROR, false),
+            ("rustls", Level::WARN, true),
+            ("rustls", Level::INFO, false),
+        ] {
+            assert_eq!(targets.would_enable(target, &level), enabled, "{target}");
+        }
+        let Filter(silent) = Filter::parse("off");
+        assert!(!silent.would_enable("exorelay", &Level::ERROR));
+        assert!(!silent.would_enable("rustls", &Level::ERROR));
     }
 }

@@ -52,12 +52,8 @@ impl Args {
 
 fn demonstrate(args: &Args) -> Result<(), CliError> {
     let folder = throw_away_folder()?;
-    let level = if args.once {
-        tracing::Level::WARN
-    } else {
-        tracing::Level::INFO
-    };
-    telemetry::init(level, telemetry::Format::Text);
+    let filter = telemetry::Filter::parse(if args.once { "warn" } else { "info" });
+    telemetry::init(&filter, telemetry::Format::Text);
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
     let address = match (args.listen, args.once) {
         (Some(address), _) => address,

@@ -31,8 +31,8 @@ impl Args {
 }
 
 fn daemon(context: &Context, loaded: &Loaded) -> Result<(), CliError> {
-    let (level, format) = loaded.settings.log.telemetry_part();
-    telemetry::init(level, format);
+    let (filter, format) = loaded.settings.log.telemetry_part();
+    telemetry::init(&filter, format);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

@@ -157,11 +157,11 @@ impl Account {
 
 impl crate::config::Log {
     /// For [`telemetry::init`].
-    pub fn telemetry_part(&self) -> (tracing::Level, telemetry::Format) {
+    pub fn telemetry_part(&self) -> (telemetry::Filter, telemetry::Format) {
         let format = match self.format {
             LogFormat::Json => telemetry::Format::Json,
             LogFormat::Text | LogFormat::Journald => telemetry::Format::Text,
         };
-        (self.level.parse().unwrap_or(tracing::Level::INFO), format)
+        (telemetry::Filter::parse(&self.level), format)
     }
 }

@@ -12,9 +12,19 @@ pub struct Limits {
     pub messages_max: u64,
     /// Their content.
     pub bytes_max: u64,
-    /// What the queue leaves free on its filesystem.
+    /// What the queue leaves free on its filesystem; at least what it needs itself to drain.
     pub disk_free_min_bytes: u64,
 }
+
+impl Limits {
+    fn disk_floor_bytes(&self) -> u64 {
+        self.disk_free_min_bytes.max(DISK_RESERVE_BYTES)
+    }
+}
+
+/// Never taken by new mail: leasing and settling write too, and folding the log back lets the
+/// database grow. Without it a disk that the queue itself has filled could not be drained any more.
+const DISK_RESERVE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Which bound has been reached; each is a 452 4.3.1 to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,7 +142,7 @@ impl Room {
     }
 
     fn watch_disk(&self, free_bytes: u64, limits: Limits) {
-        let min_bytes = limits.disk_free_min_bytes;
+        let min_bytes = limits.disk_floor_bytes();
         match self.disk_alarm.cross(min_bytes, free_bytes) {
             Some(Crossing::Up) => tracing::warn!(
                 free_bytes,
@@ -170,7 +180,15 @@ impl Room {
             },
         };
         let promised = self.promised.load(Ordering::Acquire);
-        free_bytes.saturating_sub(promised) >= limits.disk_free_min_bytes.saturating_add(bytes)
+        free_bytes.saturating_sub(promised) >= limits.disk_floor_bytes().saturating_add(bytes)
+    }
+
+    /// What was promised is on the disk, and the last reading does not know of it.
+    fn disk_took(&self, bytes: u64) {
+        let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reading) = disk.as_mut() {
+            reading.free_bytes = reading.free_bytes.saturating_sub(bytes);
+        }
     }
 }
 
@@ -202,6 +220,7 @@ impl Reservation {
     /// The message is stored: it keeps its place until [`Room::release`], at its true size.
     pub(super) fn keep(mut self, size_bytes: u64) {
         let room = Arc::clone(&self.room);
+        room.disk_took(size_bytes);
         give_back(&room.promised, self.bytes);
         if size_bytes > self.bytes {
             room.bytes
@@ -342,6 +361,24 @@ mod tests {
             [(10, Crossing::Up), (0, Crossing::Down), (10, Crossing::Up)]
         );
         assert_eq!(Alarm::default().cross(0, 0), None, "no bound on free space");
+    }
+
+    #[test]
+    fn what_was_kept_is_subtracted_from_the_last_reading_of_the_disk() {
+        let room = room(10, u64::MAX);
+        let free_bytes = DISK_RESERVE_BYTES + 1_000;
+        let reading = DiskReading {
+            // Believed for as long as the test takes.
+            at: Instant::now() + Duration::from_hours(1),
+            free_bytes,
+        };
+        *room.disk.lock().unwrap() = Some(reading);
+        room.reserve(900).unwrap().keep(700);
+        assert_eq!(room.reserve(301).unwrap_err(), Full::Disk);
+        let held = room.reserve(200).unwrap();
+        assert_eq!(room.reserve(101).unwrap_err(), Full::Disk);
+        drop(held);
+        assert!(room.reserve(300).is_ok());
     }
 
     #[test]

@@ -178,3 +178,56 @@ pub(super) fn changed_nothing(error: &rusqlite::Error) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+    use rustix::io::Errno;
+
+    #[test]
+    fn failed_writes_heal_and_failed_syncs_and_reads_do_not() {
+        let certain =
+            |code| changed_nothing(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        for code in [
+            ffi::SQLITE_FULL,
+            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_IOERR_SHMSIZE,
+            ffi::SQLITE_BUSY,
+            ffi::SQLITE_CANTOPEN,
+        ] {
+            assert!(certain(code), "{code}");
+        }
+        for code in [
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_IOERR_DIR_FSYNC,
+            ffi::SQLITE_IOERR_TRUNCATE,
+            ffi::SQLITE_IOERR_READ,
+            ffi::SQLITE_IOERR_SHORT_READ,
+            ffi::SQLITE_IOERR,
+            ffi::SQLITE_CORRUPT,
+            ffi::SQLITE_NOTADB,
+            ffi::SQLITE_ERROR,
+        ] {
+            assert!(!certain(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn every_lack_of_space_for_content_is_a_full_disk() {
+        let content =
+            |errno| StorageError::content("x".into(), io::Error::from_raw_os_error(errno));
+        for errno in [Errno::NOSPC, Errno::DQUOT, Errno::FBIG] {
+            assert!(matches!(
+                content(errno.raw_os_error()),
+                StorageError::DiskFull
+            ));
+        }
+        for errno in [Errno::IO, Errno::ROFS, Errno::MFILE] {
+            assert!(matches!(
+                content(errno.raw_os_error()),
+                StorageError::Content { .. }
+            ));
+        }
+    }
+}

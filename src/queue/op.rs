@@ -70,7 +70,7 @@ pub(super) struct Transaction {
 impl Transaction {
     /// An account without due mail proves nothing about the disk.
     pub(super) fn has_written(&self) -> bool {
-        !self.released.is_empty()
+        !self.released_accounts.is_empty()
             || self.done.iter().any(|done| match done {
                 Done::Leased(leased, _) => !leased.leases.is_empty(),
                 _ => true,

@@ -312,8 +312,12 @@ impl Parts {
     /// their sessions and attempts end in their own time.
     pub(super) async fn switch(&mut self, next: Next) {
         let shown = self.shown(&next);
-        let (level, _) = next.settings.log.telemetry_part();
-        telemetry::set_level(level);
+        // At the start whoever began the log has decided.
+        let now = self.settings.as_ref();
+        if now.is_some_and(|now| now.log.level != next.settings.log.level) {
+            let (filter, _) = next.settings.log.telemetry_part();
+            telemetry::set_filter(&filter);
+        }
         self.queue.retune(&next.settings.queue_part());
         self.switch_listeners(next.listeners).await;
         self.switch_accounts(next.accounts).await;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A small filesystem fills up in the middle of 50 messages, a daemon is started on it while it is full, and
-an ext4 filesystem becomes read-only under it. Needs root."""
+"""A small filesystem fills up in the middle of 50 messages, a daemon is started on it while it is full, the
+queue's own mail fills it, and an ext4 filesystem becomes read-only under it. Needs root."""
 
 import os
 import pathlib
@@ -12,7 +12,7 @@ import time
 
 import trial
 
-args = trial.arguments(__doc__, clients=50, megabytes=64, rounds=3)
+args = trial.arguments(__doc__, clients=50, megabytes=192, rounds=3)
 trial.needs_root()
 work = pathlib.Path(args.folder or tempfile.mkdtemp(prefix="exorelay-full-"))
 mount = work / "disk"
@@ -34,9 +34,10 @@ def fill():
     """Until not one block is left."""
     for number in range(3):
         with open(mount / f"filler-{number}", "wb", buffering=0) as file:
+            block = b"x" * (1 << 16 if number == 0 else 1 << 9)
             try:
                 while True:
-                    file.write(b"x" * (1 << 16 if number == 0 else 1 << 9))
+                    file.write(block)
             except OSError:
                 pass
     os.sync()
@@ -92,9 +93,9 @@ def filling_up(kind, number):
     clients = scene.clients(daemon, args.clients, f"middle-{number}", sizes=sizes, count=2, pause=full)
     time.sleep(1.5)
     fill()
-    # The smallest of rooms: some are taken, the others not.
+    # A little more than the queue keeps for itself: some are taken, the others not.
     if number % 2:
-        (mount / "filler-0").open("r+b").truncate((mount / "filler-0").stat().st_size - 3_000_000)
+        (mount / "filler-0").open("r+b").truncate((mount / "filler-0").stat().st_size - 38_000_000)
     full.set()
     for client in clients:
         client.join(90)
@@ -124,6 +125,27 @@ def filling_up(kind, number):
     rows = scene.drain()
     told = " ".join(f"told_{code}={count}" for code, count in told.items())
     result = scene.verdict(f"full-disk {kind} {told}", rows)
+    subprocess.run(["umount", "-l", str(mount)])
+    return result
+
+
+def own_mail(kind):
+    """Nothing but the queue's own mail fills the disk: it must still be able to drain."""
+    attach(kind)
+    scene = trial.Scene(args, queue=mount / "queue")
+    scene.sandbox.stop_sending()
+    daemon = scene.start()
+    clients = scene.clients(daemon, 10, "own", sizes=[500, 60_000, 60_000, 400_000])
+    trial.until(lambda: all(len(client.refused) > 20 for client in clients), "the disk to be full", 120)
+    scene.gather(clients)
+    told = counted(clients)
+    scene.sandbox.heal()
+    trial.until(lambda: scene.waiting() == 0, "the full queue to drain by itself", 200, 0.1)
+    one_is_taken(scene, daemon, "afterwards")
+    daemon.terminate()
+    rows = scene.drain()
+    told = " ".join(f"told_{code}={count}" for code, count in told.items())
+    result = scene.verdict(f"own-mail {kind} {told}", rows)
     subprocess.run(["umount", "-l", str(mount)])
     return result
 
@@ -162,6 +184,8 @@ try:
     for number in range(args.rounds):
         for kind in ["tmpfs", "ext4"]:
             failed += filling_up(kind, number)
+    for kind in ["tmpfs", "ext4"]:
+        failed += own_mail(kind)
     failed += read_only()
 finally:
     subprocess.run(["umount", "-l", str(mount)], stderr=subprocess.DEVNULL)

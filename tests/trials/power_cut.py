@@ -39,13 +39,18 @@ def snapshot():
     raise SystemExit("the disk does not come to rest")
 
 
+SIZES = [300, 2_000, 20_000, 80_000]
+
 attach()
 scene = trial.Scene(args, queue=mount / "queue")
 fsck_errors = 0
 try:
     for number in range(args.rounds):
         daemon = scene.start()
-        clients = scene.clients(daemon, args.clients, f"{args.seed}-{number}")
+        if number % 5 == 4:
+            # Without a pause now and then the disk would only fill up.
+            trial.until(lambda: scene.waiting() == 0, "the queue to drain", 600, 0.1)
+        clients = scene.clients(daemon, args.clients, f"{args.seed}-{number}", sizes=SIZES)
         time.sleep(random.uniform(0.1, 1.0))
         daemon.signal(signal.SIGSTOP)
         # What had been said before reaches the clients; from here on nobody is told anything.

@@ -131,16 +131,16 @@ class Daemon:
 
 
 class Refused(Exception):
-    pass
+    """A reply that is neither 2xx nor 3xx."""
 
 
 class Client(threading.Thread):
     """Sends message after message until the connection dies or it is told to stop."""
 
-    def __init__(self, port, name, sizes=SIZES, count=None, begin=None, pause=None):
+    def __init__(self, port, name, sizes=SIZES, count=None, pause=None, to="b@contoso.com"):
         super().__init__(daemon=True)
         self.port, self.name_, self.sizes, self.count = port, name, sizes, count
-        self.begin, self.pause = begin, pause
+        self.pause, self.to = pause, to
         self.acknowledged = {}
         self.refused = {}
         self.unknown = []
@@ -167,7 +167,7 @@ class Client(threading.Thread):
         head = f"From: a@contoso.com\r\nSubject: trial\r\nMessage-ID: {message_id}\r\nX-Digest: {digest}\r\n\r\n"
         try:
             self.say(stream, file, b"MAIL FROM:<a@contoso.com>\r\n")
-            self.say(stream, file, b"RCPT TO:<b@contoso.com>\r\n")
+            self.say(stream, file, f"RCPT TO:<{self.to}>\r\n".encode())
             self.say(stream, file, b"DATA\r\n")
             wire = (head + body).encode()
             if self.pause:
@@ -257,6 +257,26 @@ messages_per_minute = 0
             client.start()
         return clients
 
+    def attach(self, daemon, calls, path, effect, when):
+        """strace, which lets the daemon's calls fail from now on; `path` is in the queue's folder."""
+        command = ["strace", "-f", "-q", "-o", str(self.folder / "strace.out"), "-e", f"trace={calls}"]
+        if path:
+            command += ["-P", str(self.queue / path)]
+        command += ["-e", f"inject={calls}:{effect}:when={when}", "-p", str(daemon.process.pid)]
+        strace = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        threads = pathlib.Path(f"/proc/{daemon.process.pid}/task")
+
+        def attached():
+            states = [(task / "status").read_text() for task in threads.iterdir()]
+            return all(f"TracerPid:\t{strace.pid}" in state for state in states)
+
+        # To every thread, or the first calls would go unnoticed.
+        until(lambda: strace.poll() is not None or attached(), "strace to attach", 20)
+        # It ends with the daemon, which the first call may have killed already.
+        if strace.poll() is not None and daemon.alive() and strace.returncode:
+            sys.exit(f"strace does not attach: {strace.stderr.read()}")
+        return strace
+
     def gather(self, clients):
         """What the clients were told."""
         for client in clients:
@@ -303,7 +323,9 @@ messages_per_minute = 0
         for queue_id, message_id, state, _, _ in rows:
             if state == SENDING:
                 said = [line for line in log.splitlines() if queue_id in line]
-                self.excused.setdefault(message_id, []).append((queue_id, cause, said[-1] if said else "no line"))
+                # A lease alone explains nothing: the attempt must have begun.
+                if any(" attempt " in line for line in said):
+                    self.excused.setdefault(message_id, []).append((queue_id, cause, said[-1]))
         doubted = set(re.findall(r"may have been stored.*queue_id=(\w+)", log))
         self.in_doubt.update(row[1] for row in rows if row[0] in doubted)
         return rows
