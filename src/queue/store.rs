@@ -48,6 +48,9 @@ pub struct Retention {
     pub failed: Duration,
 }
 
+/// Of one round of housekeeping: what is left waits for the next.
+const SWEEPS_MAX: usize = 50;
+
 /// What can change while the queue is open, with effect from the next commit or settlement on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tuning {
@@ -67,9 +70,6 @@ impl Tuning {
         }
     }
 }
-
-/// Of one round of housekeeping: what is left waits for the next.
-const SWEEPS_MAX: usize = 50;
 
 /// A cheap handle; the queue closes when the last one is dropped, or at [`Queue::close`].
 #[derive(Clone, Debug)]

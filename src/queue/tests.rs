@@ -4,10 +4,9 @@ mod damage;
 mod hands;
 mod history;
 mod migration;
+mod opening;
 mod transfer;
 mod verify;
-
-mod opening;
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
