@@ -65,6 +65,8 @@ pub(super) struct Transaction {
     /// Leases that were dropped and are given back by it.
     pub(super) released: Vec<i64>,
     pub(super) released_accounts: Vec<String>,
+    /// COMMIT was begun: from here on it may be on the disk, whatever is said of it.
+    pub(super) is_ending: bool,
 }
 
 impl Transaction {

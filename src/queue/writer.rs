@@ -102,25 +102,25 @@ impl Writer {
             return;
         }
         let mut batch = batch.into_iter();
-        let mut draft = Transaction::default();
-        match self.transact(&mut batch, &mut draft) {
+        let mut transaction = Transaction::default();
+        match self.transact(&mut batch, &mut transaction) {
             Ok(()) => {
-                if draft.has_written() && mem::take(&mut self.refusing) {
+                if transaction.has_written() && mem::take(&mut self.refusing) {
                     tracing::info!("the queue can store again");
                 }
-                for account in draft.released_accounts {
+                for account in transaction.released_accounts {
                     self.shared.wake(&account);
                 }
-                for done in draft.done {
+                for done in transaction.done {
                     self.finish(done);
                 }
             }
             Err(error) => {
                 self.roll_back();
                 self.judge(&error);
-                self.dropped_leases().append(&mut draft.released);
-                let in_doubt = self.shared.is_latched();
-                for done in draft.done {
+                self.dropped_leases().append(&mut transaction.released);
+                let in_doubt = transaction.is_ending && !error.is_certain();
+                for done in transaction.done {
                     done.fail(&error, in_doubt);
                 }
                 for op in batch {
@@ -134,21 +134,22 @@ impl Writer {
     fn transact(
         &self,
         batch: &mut impl Iterator<Item = Op>,
-        draft: &mut Transaction,
+        transaction: &mut Transaction,
     ) -> Result<(), StorageError> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        self.release_dropped(draft)?;
+        self.release_dropped(transaction)?;
         for op in batch {
             // A lease that an undone request had made was dropped in this very batch: it must not
             // make ready what somebody else is about to hold.
             if matches!(op, Op::Lease { .. }) {
-                self.release_dropped(draft)?;
+                self.release_dropped(transaction)?;
             }
-            self.apply(op, &mut draft.done);
+            self.apply(op, &mut transaction.done);
             if let Some(error) = self.broken.take() {
                 return Err(error);
             }
         }
+        transaction.is_ending = true;
         Ok(self.connection.execute_batch("COMMIT")?)
     }
 
@@ -179,15 +180,15 @@ impl Writer {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn release_dropped(&self, draft: &mut Transaction) -> Result<(), StorageError> {
+    fn release_dropped(&self, transaction: &mut Transaction) -> Result<(), StorageError> {
         let dropped = mem::take(&mut *self.dropped_leases());
         if dropped.is_empty() {
             return Ok(());
         }
         // They are dropped still if the transaction fails.
-        draft.released.extend_from_slice(&dropped);
+        transaction.released.extend_from_slice(&dropped);
         let accounts = self.guarded(|connection| Ok(lease::release(connection, &dropped)?))?;
-        draft.released_accounts.extend(accounts);
+        transaction.released_accounts.extend(accounts);
         Ok(())
     }
 

@@ -19,7 +19,7 @@ MOMENTS = [
     ("pwrite64", "queue.db-wal", 5),
     ("fsync,fdatasync", "queue.db-wal", 1),
     ("unlink,unlinkat", None, 1),
-    ("unlink,unlinkat", None, 30),
+    ("unlink,unlinkat", None, 10),
 ]
 
 scene = trial.Scene(args, 'keep_failed = "5s"')

@@ -1,5 +1,7 @@
 //! Batches in which something fails, on a real database.
 
+use std::path::PathBuf;
+
 use tempfile::TempDir;
 use tokio::sync::oneshot::Receiver;
 
@@ -193,34 +195,49 @@ fn a_lease_that_was_undone_does_not_give_away_what_another_one_holds() {
     assert_eq!(bench.state(1), MessageState::Sending.number());
 }
 
-#[test]
-fn a_database_that_is_not_what_it_should_be_latches_the_queue_and_keeps_files_in_doubt() {
-    let mut bench = Bench::new();
-    let path = content::path_of(
-        &bench.queue.shared.directory,
-        bench.queue.shared.ids.generate(),
-    );
+/// A content file that is stored, and the message it belongs to.
+fn large(bench: &Bench) -> (PathBuf, Op, Receiver<Result<Receipt, StorageError>>) {
+    let shared = &bench.queue.shared;
+    let path = content::path_of(&shared.directory, shared.ids.generate());
     let mut file = content::ContentFile::create(path.clone()).unwrap();
     file.append(b"x").unwrap();
     let stored = NewContent::File(file.finish().unwrap());
-    let (_, first, answered) = bench.commit_content(stored, 1);
+    let (_, op, answered) = bench.commit_content(stored, 1);
+    (path, op, answered)
+}
+
+#[test]
+fn a_database_that_is_not_what_it_should_be_latches_the_queue() {
+    let mut bench = Bench::new();
+    let (path, first, answered) = large(&bench);
     // A damaged database, as far as the second request can tell.
-    bench
-        .writer
-        .connection
-        .execute_batch("DROP TABLE attempt; DROP TABLE content")
-        .unwrap();
+    let damage = "DROP TABLE content";
+    bench.writer.connection.execute_batch(damage).unwrap();
     let (_, second, unanswered) = bench.commit(10);
     bench.writer.write(vec![first, second]);
     assert!(answered.blocking_recv().unwrap().is_err());
     assert!(unanswered.blocking_recv().unwrap().is_err());
     assert!(bench.queue.is_latched());
-    assert!(path.exists(), "the next start knows whether a row names it");
     assert!(bench.ids().is_empty());
+    assert!(!path.exists(), "nothing was committed");
     let (answer, refused) = oneshot::channel();
     bench.writer.write(vec![Op::Maintain { answer }]);
     let refused = refused.blocking_recv().unwrap();
     assert!(matches!(refused, Err(StorageError::Latched)));
+}
+
+#[test]
+fn the_file_of_a_message_in_doubt_is_left_to_the_next_start() {
+    let bench = Bench::new();
+    for (in_doubt, is_left) in [(true, true), (false, false)] {
+        let (path, op, answered) = large(&bench);
+        let Op::Commit { message, answer } = op else {
+            unreachable!("a commit was asked for");
+        };
+        Done::Committed(message, answer).fail(&StorageError::Closed, in_doubt);
+        assert!(answered.blocking_recv().unwrap().is_err());
+        assert_eq!(path.exists(), is_left);
+    }
 }
 
 #[test]
