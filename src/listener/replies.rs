@@ -1,17 +1,7 @@
 //! The replies that only the shell can decide on (DESIGN 6); the machine knows the others.
 
-use crate::mail::EnhancedStatus;
 use crate::queue::Receipt;
-use crate::smtp::Reply;
-
-const fn reply(code: u16, status: (u8, u16, u16), text: &'static str) -> Reply {
-    let (class, subject, detail) = status;
-    Reply::new(
-        code,
-        Some(EnhancedStatus::new(class, subject, detail)),
-        text,
-    )
-}
+use crate::smtp::{Reply, reply};
 
 pub(super) const ACCESS_DENIED: Reply = reply(
     554,

@@ -44,6 +44,7 @@ pub use command::{
 };
 pub use data::{BareNewline, ContentDecoder, ContentEncoder, ContentProgress};
 pub use line::{AUTH_LINE_MAX_OCTETS, COMMAND_LINE_MAX_OCTETS, Line, LineFramer};
+pub(crate) use reply::reply;
 pub use reply::{Reply, ReplyDecoder, ReplyError, Severity};
 pub use server::{Action, ServerSettings, Session};
 pub use xoauth2::{Xoauth2Credentials, Xoauth2Error, decode_xoauth2_response, xoauth2_response};

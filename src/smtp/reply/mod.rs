@@ -42,6 +42,16 @@ pub enum Severity {
     Permanent,
 }
 
+/// A constant reply of our own with its enhanced code, given as class, subject and detail.
+pub(crate) const fn reply(code: u16, status: (u8, u16, u16), text: &'static str) -> Reply {
+    let (class, subject, detail) = status;
+    Reply::new(
+        code,
+        Some(EnhancedStatus::new(class, subject, detail)),
+        text,
+    )
+}
+
 impl Reply {
     /// A reply of our own with one line of constant text; meant for `const` items, where a mistake
     /// does not compile. Text that is known only later replaces the line by [`Reply::with_text`].

@@ -1,16 +1,7 @@
 //! What the server machine says. Constants, so that an ordinary reply allocates nothing.
 
-use crate::mail::{EnhancedStatus, MailboxError};
-use crate::smtp::{CommandError, Reply, Verb};
-
-const fn reply(code: u16, status: (u8, u16, u16), text: &'static str) -> Reply {
-    let (class, subject, detail) = status;
-    Reply::new(
-        code,
-        Some(EnhancedStatus::new(class, subject, detail)),
-        text,
-    )
-}
+use crate::mail::MailboxError;
+use crate::smtp::{CommandError, Reply, Verb, reply};
 
 pub(super) const GREETING: Reply = Reply::new(220, None, "ESMTP exorelay");
 /// RFC 2034 section 4: no enhanced code in the replies to HELO and EHLO.
