@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::queue::batch::Intake;
 use crate::queue::bounds::Reservation;
 use crate::queue::content::{self, ContentFile, FinishError, INLINE_MAX_BYTES};
 use crate::queue::import::Imported;
@@ -35,6 +36,8 @@ pub struct Draft {
     queue: Queue,
     id: QueueId,
     reservation: Reservation,
+    /// Ends when the writer has the message.
+    intake: Intake,
     /// What is not in the file yet, or all of it while there is no file.
     buffer: Vec<u8>,
     file: Option<ContentFile>,
@@ -48,6 +51,7 @@ impl Draft {
     pub(super) fn new(queue: Queue, reservation: Reservation) -> Self {
         Self {
             id: queue.shared.ids.generate(),
+            intake: queue.shared.intakes.begin(),
             queue,
             reservation,
             buffer: Vec::new(),
@@ -165,12 +169,9 @@ impl Draft {
             reservation: self.reservation,
             imported,
         };
-        self.queue
-            .send(Op::Commit {
-                message: Box::new(message),
-                answer,
-            })
-            .await?;
+        let message = Box::new(message);
+        self.queue.send(Op::Commit { message, answer }).await?;
+        drop(self.intake);
         Ok(answered.await.map_err(|_| StorageError::Closed)??)
     }
 }

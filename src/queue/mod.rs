@@ -21,6 +21,7 @@
 //! What is assumed of the filesystem: fsync of a file makes its octets durable, fsync of a folder
 //! makes its entries durable, and `flock` works. Network filesystems promise none of it.
 
+mod batch;
 mod bounds;
 mod change;
 mod clock;

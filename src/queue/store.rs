@@ -11,6 +11,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::queue::batch::Intakes;
 use crate::queue::bounds::Room;
 use crate::queue::clock::QueueClock;
 use crate::queue::id::QueueIdGenerator;
@@ -87,6 +88,7 @@ pub(super) struct Shared {
     pub(super) clock: QueueClock,
     pub(super) room: Arc<Room>,
     pub(super) ids: QueueIdGenerator,
+    pub(super) intakes: Intakes,
     /// Leases that were dropped; the writer makes them ready again with its next batch.
     pub(super) dropped_leases: Mutex<Vec<i64>>,
     /// Weak, so that the inbox closes with the last [`Queue`].
@@ -175,6 +177,7 @@ impl Queue {
             clock: stored_clock(&connection)?,
             room: Room::new(limits, &directory, messages, bytes),
             ids: QueueIdGenerator::new(node, newest),
+            intakes: Intakes::default(),
             dropped_leases: Mutex::new(void),
             nudge: ops.downgrade(),
             wakers: Mutex::default(),

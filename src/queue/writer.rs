@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tokio::sync::mpsc;
 
+use crate::queue::batch::Batch;
 use crate::queue::change;
 use crate::queue::insert::{self, NewContent, NewMessage};
 use crate::queue::lock::FolderLock;
@@ -21,12 +22,6 @@ use crate::queue::{Receipt, StorageError, content, lease, retention};
 
 /// Requests that may wait; sessions beyond that wait for a place.
 pub(super) const INBOX_MAX: usize = 1024;
-
-/// Requests that share one transaction.
-const BATCH_MAX: usize = 256;
-
-/// Content that shares one transaction.
-const BATCH_MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Pages in the write-ahead log after which it is folded back into the database.
 const CHECKPOINT_PAGES: i64 = 4000;
@@ -71,18 +66,10 @@ impl Writer {
     fn run(mut self) {
         let mut closing = false;
         while !closing {
-            let Some(first) = self.inbox.blocking_recv() else {
+            let Some(batch) = Batch::receive(&mut self.inbox, &self.shared.intakes) else {
                 break;
             };
-            let mut batch = vec![first];
-            let mut bytes = batch.iter().map(Op::inline_bytes).sum::<usize>();
-            while batch.len() < BATCH_MAX && bytes < BATCH_MAX_BYTES {
-                let Ok(op) = self.inbox.try_recv() else {
-                    break;
-                };
-                bytes += op.inline_bytes();
-                batch.push(op);
-            }
+            let batch = batch.ops;
             closing = batch.iter().any(|op| matches!(op, Op::Close));
             self.write(batch);
             self.checkpoint_if_long();
