@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use crate::queue::bounds::Reservation;
-use crate::queue::clock::wall_ms;
 use crate::queue::insert::STORED_FILE;
 use crate::queue::op::Op;
 use crate::queue::store::Shared;
@@ -295,7 +294,7 @@ pub(super) fn change(
             Action::Hold => hold(connection, shared, *seq, &row.account, None)?,
             Action::Release => release(connection, shared, *seq, &row.account)?,
             Action::Delete => {
-                delete(connection, *seq)?;
+                delete(connection, shared, *seq)?;
                 if row.state.is_some_and(MessageState::waits) {
                     changed.effects.released_messages += 1;
                     changed.effects.released_bytes += row.size_bytes;
@@ -425,14 +424,16 @@ fn release(
     Ok(())
 }
 
-fn delete(connection: &Connection, seq: i64) -> rusqlite::Result<()> {
+/// It ends now, also if it had failed long ago: its story is kept from here on.
+fn delete(connection: &Connection, shared: &Shared, seq: i64) -> rusqlite::Result<()> {
     connection
         .prepare_cached("DELETE FROM content WHERE seq = ?1")?
         .execute([seq])?;
     connection
         .prepare_cached(
-            "UPDATE message SET state = 6, stored = 0, ended_wall_ms = ?2 WHERE seq = ?1",
+            "UPDATE message SET state = 6, stored = 0, due_ms = ?2, ended_wall_ms = ?3
+             WHERE seq = ?1",
         )?
-        .execute(params![seq, wall_ms()])?;
+        .execute(params![seq, shared.clock.now_ms(), shared.clock.wall_ms()])?;
     Ok(())
 }

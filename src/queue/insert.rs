@@ -4,7 +4,6 @@ use rusqlite::{Connection, params};
 
 use crate::mail::{BodyType, Envelope};
 use crate::queue::bounds::Reservation;
-use crate::queue::clock::wall_ms;
 use crate::queue::content::StoredFile;
 use crate::queue::import::Imported;
 use crate::queue::store::Shared;
@@ -95,7 +94,7 @@ pub(super) fn insert(
             submission.account,
             shared.clock.now_ms(),
             shared.clock.active_ms(&submission.account),
-            wall_ms(),
+            shared.clock.wall_ms(),
             message.size_bytes as i64,
             stored,
             envelope

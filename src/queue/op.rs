@@ -4,8 +4,9 @@ use tokio::sync::oneshot;
 
 use crate::queue::change::{self, Changed};
 use crate::queue::insert::{NewContent, NewMessage};
+use crate::queue::retention::Swept;
 use crate::queue::settle::Settled;
-use crate::queue::{Leased, Outcome, Receipt, Settlement, StorageError, retention};
+use crate::queue::{Leased, Outcome, Receipt, Settlement, StorageError};
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, StorageError>>;
 
@@ -27,7 +28,7 @@ pub(super) enum Op {
         answer: Answer<Outcome>,
     },
     Maintain {
-        answer: Answer<bool>,
+        answer: Answer<Swept>,
     },
     Change {
         request: Box<change::Request>,
@@ -86,7 +87,7 @@ pub(super) enum Done {
     Committed(Box<NewMessage>, Answer<Receipt>),
     Leased(Leased, Answer<Leased>),
     Settled(Box<Settled>, Answer<Outcome>),
-    Maintained(retention::Swept, Answer<bool>),
+    Maintained(Swept, Answer<Swept>),
     Changed(Box<Changed>, Answer<Changed>),
 }
 

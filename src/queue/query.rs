@@ -25,7 +25,8 @@ pub struct Reader {
 /// What [`Reader::detail`] reads.
 pub(super) const COLUMNS: &str = "seq, id, state, account, reverse_path, size_bytes,
     received_wall_ms, due_ms, attempts, last_reply, subject, message_id, listener, client, helo,
-    ended_wall_ms, damage, tls, auth_name";
+    ended_wall_ms, damage, tls, auth_name,
+    (SELECT value FROM meta WHERE key = 'wall_ahead_ms')";
 
 /// What a selection means.
 #[derive(Debug, Default)]
@@ -174,7 +175,7 @@ impl Reader {
         let due_ms = number(row, 7)?;
         let due_wall_ms = match &self.shared {
             Some(shared) => shared.clock.wall_at(due_ms),
-            None => due_ms,
+            None => due_ms.saturating_add(number(row, 19)?),
         };
         let is_set = |index| Ok::<_, rusqlite::Error>(row.get_ref(index)? != ValueRef::Null);
         let some_text =

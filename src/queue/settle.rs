@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, params};
 
-use crate::queue::clock::wall_ms;
 use crate::queue::insert::STORED_FILE;
 use crate::queue::store::Shared;
 use crate::queue::{MessageState, QueueId, RecipientState, StorageError};
@@ -135,10 +134,11 @@ pub(super) fn settle(
         };
         set_recipient(connection, seq, recipient.number, state, &recipient.reply)?;
     }
+    let wall_ms = shared.clock.wall_ms();
     let counts = settlement.retry != Retry::WithoutCounting;
     let attempts = row.attempts + u32::from(counts);
     if counts || settlement.is_of_note() {
-        record_attempt(connection, seq, &row.account, settlement)?;
+        record_attempt(connection, seq, &row.account, settlement, wall_ms)?;
     }
     let (mut pending, mut failed) = census(connection, seq)?;
     let age_ms = shared.clock.active_ms(&row.account) - row.born_ms;
@@ -164,7 +164,6 @@ pub(super) fn settle(
         },
     };
     let ended = pending == 0;
-    let wall_ms = wall_ms();
     let content_goes = state == MessageState::Delivered;
     connection
         .prepare_cached(
@@ -223,6 +222,7 @@ fn record_attempt(
     seq: i64,
     account: &str,
     settlement: &Settlement,
+    wall_ms: i64,
 ) -> rusqlite::Result<()> {
     let mut words = Vec::new();
     for (disposition, word) in [
@@ -252,7 +252,7 @@ fn record_attempt(
         .execute(params![
             seq,
             started_wall_ms,
-            wall_ms(),
+            wall_ms,
             account,
             settlement.remote,
             words.join(", "),

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::queue::batch::Intakes;
 use crate::queue::bounds::Room;
-use crate::queue::clock::QueueClock;
+use crate::queue::clock::{MachineTime, QueueClock, Time};
 use crate::queue::id::QueueIdGenerator;
 use crate::queue::lock::{FolderLock, LockError};
 use crate::queue::op::Op;
@@ -50,7 +50,7 @@ pub struct Retention {
 }
 
 /// Of one round of housekeeping: what is left waits for the next.
-const SWEEPS_MAX: usize = 50;
+const SWEEPS_MAX: usize = 200;
 
 /// What can change while the queue is open, with effect from the next commit or settlement on.
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +149,10 @@ impl Queue {
     /// Opens or makes the folder, takes its lock, brings the schema up to date, frees what a crash
     /// left behind and starts the writer. Blocking: a second of work at most with a full queue.
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
+        Self::open_at(settings, Arc::new(MachineTime))
+    }
+
+    pub(super) fn open_at(settings: Settings, time: Arc<dyn Time>) -> Result<Self, OpenError> {
         let tuning = RwLock::new(Tuning::of(&settings));
         let Settings {
             directory, limits, ..
@@ -174,7 +178,7 @@ impl Queue {
         let (messages, bytes) = waiting(&connection)?;
         let (ops, inbox) = mpsc::channel(writer::INBOX_MAX);
         let shared = Arc::new(Shared {
-            clock: stored_clock(&connection)?,
+            clock: QueueClock::load(&connection, time)?,
             room: Room::new(limits, &directory, messages, bytes),
             ids: QueueIdGenerator::new(node, newest),
             intakes: Intakes::default(),
@@ -260,8 +264,17 @@ impl Queue {
         for _ in 0..SWEEPS_MAX {
             let (answer, answered) = oneshot::channel();
             self.send(Op::Maintain { answer }).await?;
-            let more = answered.await.map_err(|_| StorageError::Closed)??;
-            if !more {
+            let swept = answered.await.map_err(|_| StorageError::Closed)??;
+            let shared = Arc::clone(&self.shared);
+            // Large files take a disk long to remove. What is left when this fails, or when nobody waits
+            // for it any more, the next start sweeps.
+            let remove = move || {
+                for id in swept.content_files {
+                    content::remove(&shared.directory, id);
+                }
+            };
+            let _ = tokio::task::spawn_blocking(remove).await;
+            if !swept.more {
                 break;
             }
         }
@@ -414,17 +427,4 @@ fn waiting(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
         [],
         |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)),
     )
-}
-
-fn stored_clock(connection: &Connection) -> rusqlite::Result<QueueClock> {
-    let last_ms: Option<i64> = connection
-        .query_row("SELECT value FROM meta WHERE key = 'queue_ms'", [], |row| {
-            row.get(0)
-        })
-        .optional()?;
-    let mut accounts = connection.prepare("SELECT name, active_ms FROM account")?;
-    let active = accounts
-        .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?
-        .collect::<rusqlite::Result<Vec<(String, u64)>>>()?;
-    Ok(QueueClock::new(last_ms.unwrap_or(0), active))
 }

@@ -1,10 +1,12 @@
 //! The queue as a whole, on a real folder.
 
+mod clock;
 mod damage;
 mod hands;
 mod history;
 mod migration;
 mod opening;
+mod time;
 mod transfer;
 mod verify;
 

@@ -305,10 +305,7 @@ impl Writer {
                 let _ = answer.send(Ok(settled.outcome));
             }
             Done::Maintained(swept, answer) => {
-                for id in swept.content_files {
-                    content::remove(&self.shared.directory, id);
-                }
-                let _ = answer.send(Ok(swept.more));
+                let _ = answer.send(Ok(swept));
             }
             Done::Changed(mut changed, answer) => {
                 changed.take_effect(&self.shared);
@@ -364,7 +361,7 @@ impl Writer {
         } else {
             let seqs = mem::take(&mut *self.dropped_leases());
             let stored = lease::release(&self.connection, &seqs)
-                .and_then(|_| retention::store_clock(&self.connection, &self.shared));
+                .and_then(|_| self.shared.clock.store(&self.connection));
             if let Err(error) = stored {
                 tracing::warn!(%error, "the queue's clocks could not be stored while closing");
             }
