@@ -13,13 +13,14 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::queue::bounds::Room;
 use crate::queue::clock::QueueClock;
+use crate::queue::commits::Commits;
 use crate::queue::id::QueueIdGenerator;
 use crate::queue::lock::{FolderLock, LockError};
 use crate::queue::op::Op;
 use crate::queue::writer;
 use crate::queue::{
-    Backoff, Draft, DraftError, Full, Leased, Limits, OpenError, QueueId, Reader, StorageError,
-    content, error, schema,
+    Backoff, CommitCounts, Draft, DraftError, Full, Leased, Limits, OpenError, QueueId, Reader,
+    StorageError, content, error, schema,
 };
 
 /// What the queue needs to know.
@@ -86,6 +87,7 @@ pub(super) struct Shared {
     tuning: RwLock<Tuning>,
     pub(super) clock: QueueClock,
     pub(super) room: Arc<Room>,
+    pub(super) commits: Commits,
     pub(super) ids: QueueIdGenerator,
     /// Leases that were dropped; the writer makes them ready again with its next batch.
     pub(super) dropped_leases: Mutex<Vec<i64>>,
@@ -174,6 +176,7 @@ impl Queue {
         let shared = Arc::new(Shared {
             clock: stored_clock(&connection)?,
             room: Room::new(limits, &directory, messages, bytes),
+            commits: Commits::new(),
             ids: QueueIdGenerator::new(node, newest),
             dropped_leases: Mutex::new(void),
             nudge: ops.downgrade(),
@@ -268,6 +271,11 @@ impl Queue {
     /// Messages and bytes that count against the bounds, drafts included.
     pub fn used(&self) -> (u64, u64) {
         self.shared.room.used()
+    }
+
+    /// What its transactions came to so far.
+    pub fn commits(&self) -> CommitCounts {
+        self.shared.commits.counts()
     }
 
     /// The bounds in force.
