@@ -2,6 +2,7 @@
 
 import re
 import statistics
+import textwrap
 
 from client import MESSAGE_BYTES
 from load import SESSIONS
@@ -109,24 +110,21 @@ def render(report):
     columns = {
         key: name for key, name in report["columns"].items() if any(key in cells for _, cells in rows)
     }
-    lines = [
+    head = (
         f"{machine['date']}, {' and '.join(report['versions'])}, measured with `{report['command']}`: "
         f"{SESSIONS} connections at a time, messages of {MESSAGE_BYTES // 1024} KiB, sent by "
-        f"{report['client']}. " + rounds_said(report["rounds"]),
-        "",
-        "| | " + " | ".join(columns.values()) + " |",
-        "|---" * (len(columns) + 1) + "|",
-    ]
-    for what, cells in rows:
-        lines.append(f"| {what} | " + " | ".join(cells.get(key, "") for key in columns) + " |")
-    lines += [
-        "",
+        f"{report['client']}. {rounds_said(report['rounds'])}"
+    )
+    foot = (
         f"{machine['cores']} cores ({machine['cpu']}), {machine['kernel']}, {machine['filesystem']}, "
         f"{machine['sync_ms']:.2f} ms for a sync of 4 KiB; load {machine['load']:.1f} before, "
         f"{machine['stolen']:.1f} % of the CPU time taken by other machines meanwhile."
-        + (" Factors are to the first column." if BASE in columns else ""),
-    ]
-    return "\n".join(lines) + "\n"
+        + (" Factors are to the first column." if BASE in columns else "")
+    )
+    lines = ["| | " + " | ".join(columns.values()) + " |", "|---" * (len(columns) + 1) + "|"]
+    for what, cells in rows:
+        lines.append(f"| {what} | " + " | ".join(cells.get(key, "") for key in columns) + " |")
+    return "\n".join([textwrap.fill(head, 110), "", *lines, "", textwrap.fill(foot, 110)]) + "\n"
 
 
 def write(path, text):
