@@ -1,4 +1,4 @@
-//! What operators read: the log, and the one vocabulary of a message's life.
+//! What operators read: the log with the one vocabulary of a message's life, and counts.
 //!
 //! Every life event is written by one function here, so that a queue id alone retrieves the whole
 //! story and scripts can rely on the words: `received`, `attempt`, `delivered`, `deferred`,
@@ -11,6 +11,10 @@ use std::time::Duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, reload};
+
+mod histogram;
+
+pub use histogram::{Bucket, Distribution, Histogram};
 
 /// How the log looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

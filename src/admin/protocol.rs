@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::queue::{ImportRequest, QueueId, Sidecar, Tally};
+use crate::telemetry::Bucket;
 
 /// Knows what the parts of the daemon are doing.
 pub trait StatusSource: Send + Sync + 'static {
@@ -77,6 +78,24 @@ pub struct QueueStatus {
     pub latched: bool,
     /// Why `counts` are missing, if they are.
     pub error: Option<String>,
+    /// How mail was written to the disk since the start.
+    #[serde(default)]
+    pub commits: CommitStatus,
+}
+
+/// The transactions that changed the queue; each is one sync, however many messages share it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitStatus {
+    /// How many.
+    pub count: u64,
+    /// Taken in by all of them.
+    pub messages: u64,
+    /// Transactions by the messages that each took in; 0: it only leased or settled.
+    pub by_messages: Vec<Bucket>,
+    /// That all of them took, from the beginning of each until it was on stable storage.
+    pub microseconds: u64,
+    /// Transactions by the microseconds that each took.
+    pub by_microseconds: Vec<Bucket>,
 }
 
 /// One account and its way to the provider.

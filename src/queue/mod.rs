@@ -25,6 +25,7 @@ mod batch;
 mod bounds;
 mod change;
 mod clock;
+mod commits;
 mod content;
 mod draft;
 mod error;
@@ -52,6 +53,7 @@ mod writer;
 
 pub use bounds::{Full, Limits};
 pub use change::{Action, Change, Skip, Tally};
+pub use commits::CommitCounts;
 pub use content::Content;
 pub use draft::{Draft, Receipt};
 pub use error::{DraftError, OpenError, StorageError};

@@ -71,6 +71,12 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
+    /// How many it takes in.
+    pub(super) fn messages(&self) -> usize {
+        let is_message = |done: &&Done| matches!(done, Done::Committed(..));
+        self.done.iter().filter(is_message).count()
+    }
+
     /// An account without due mail proves nothing about the disk.
     pub(super) fn has_written(&self) -> bool {
         !self.released_accounts.is_empty()

@@ -14,13 +14,14 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::queue::batch::Intakes;
 use crate::queue::bounds::Room;
 use crate::queue::clock::{MachineTime, QueueClock, Time};
+use crate::queue::commits::Commits;
 use crate::queue::id::QueueIdGenerator;
 use crate::queue::lock::{FolderLock, LockError};
 use crate::queue::op::Op;
 use crate::queue::writer;
 use crate::queue::{
-    Backoff, Draft, DraftError, Full, Leased, Limits, OpenError, QueueId, Reader, StorageError,
-    content, error, schema,
+    Backoff, CommitCounts, Draft, DraftError, Full, Leased, Limits, OpenError, QueueId, Reader,
+    StorageError, content, error, schema,
 };
 
 /// What the queue needs to know.
@@ -87,6 +88,7 @@ pub(super) struct Shared {
     tuning: RwLock<Tuning>,
     pub(super) clock: QueueClock,
     pub(super) room: Arc<Room>,
+    pub(super) commits: Commits,
     pub(super) ids: QueueIdGenerator,
     pub(super) intakes: Intakes,
     /// Leases that were dropped; the writer makes them ready again with its next batch.
@@ -180,6 +182,7 @@ impl Queue {
         let shared = Arc::new(Shared {
             clock: QueueClock::load(&connection, time)?,
             room: Room::new(limits, &directory, messages, bytes),
+            commits: Commits::new(),
             ids: QueueIdGenerator::new(node, newest),
             intakes: Intakes::default(),
             dropped_leases: Mutex::new(void),
@@ -284,6 +287,11 @@ impl Queue {
     /// Messages and bytes that count against the bounds, drafts included.
     pub fn used(&self) -> (u64, u64) {
         self.shared.room.used()
+    }
+
+    /// What its transactions came to so far.
+    pub fn commits(&self) -> CommitCounts {
+        self.shared.commits.counts()
     }
 
     /// The bounds in force.

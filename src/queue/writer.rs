@@ -90,10 +90,15 @@ impl Writer {
         }
         let mut batch = batch.into_iter();
         let mut transaction = Transaction::default();
+        let began = Instant::now();
         match self.transact(&mut batch, &mut transaction) {
             Ok(()) => {
-                if transaction.has_written() && mem::take(&mut self.refusing) {
-                    tracing::info!("the queue can store again");
+                if transaction.has_written() {
+                    let commits = &self.shared.commits;
+                    commits.count(transaction.messages(), began.elapsed());
+                    if mem::take(&mut self.refusing) {
+                        tracing::info!("the queue can store again");
+                    }
                 }
                 for account in transaction.released_accounts {
                     self.shared.wake(&account);
