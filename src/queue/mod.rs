@@ -46,6 +46,7 @@ mod schema;
 mod settle;
 mod state;
 mod store;
+mod turn;
 mod verify;
 mod writer;
 

@@ -1,6 +1,6 @@
 //! The one thread that writes: group commit.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -17,6 +17,7 @@ use crate::queue::lock::FolderLock;
 use crate::queue::op::{Done, Op, Transaction};
 use crate::queue::settle;
 use crate::queue::store::Shared;
+use crate::queue::turn::Turns;
 use crate::queue::{Receipt, StorageError, content, lease, retention};
 
 /// Requests that may wait; sessions beyond that wait for a place.
@@ -45,6 +46,7 @@ pub(super) fn spawn(
         shared,
         inbox,
         broken: Cell::default(),
+        turns: RefCell::default(),
         refusing: false,
         checkpoint_after: None,
         _lock: lock,
@@ -60,6 +62,8 @@ struct Writer {
     inbox: mpsc::Receiver<Op>,
     /// What has undone the transaction in progress, not only the request that met it.
     broken: Cell<Option<StorageError>>,
+    /// Whose mail is leased next.
+    turns: RefCell<Turns>,
     /// Storing failed last time: said once, and once more when it works again.
     refusing: bool,
     checkpoint_after: Option<Instant>,
@@ -242,8 +246,10 @@ impl Writer {
                 max,
                 answer,
             } => {
-                let leased = self
-                    .guarded(|connection| lease::lease(connection, &self.shared, &account, max));
+                let leased = self.guarded(|connection| {
+                    let turns = &mut self.turns.borrow_mut();
+                    lease::lease(connection, &self.shared, turns, &account, max)
+                });
                 match leased {
                     Ok(leased) => done.push(Done::Leased(leased, answer)),
                     Err(error) => drop(answer.send(Err(error))),

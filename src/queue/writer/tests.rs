@@ -31,6 +31,7 @@ impl Bench {
             shared: Arc::clone(&queue.shared),
             inbox,
             broken: Cell::default(),
+            turns: RefCell::default(),
             refusing: false,
             checkpoint_after: None,
             _lock: FolderLock::acquire(folder.path()).unwrap(),
