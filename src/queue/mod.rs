@@ -44,6 +44,7 @@ mod retention;
 mod schedule;
 mod schema;
 mod settle;
+mod shares;
 mod state;
 mod store;
 mod turn;

@@ -1,6 +1,7 @@
 //! The queue as a whole, on a real folder.
 
 mod damage;
+mod fairness;
 mod hands;
 mod history;
 mod migration;

@@ -300,7 +300,8 @@ impl Writer {
                     reservation,
                     ..
                 } = *message;
-                reservation.keep(size_bytes);
+                let holder = self.shared.room.holder(&submission.origin.client);
+                reservation.keep(holder, size_bytes);
                 if let NewContent::File(file) = content {
                     file.keep();
                 }
@@ -312,8 +313,8 @@ impl Writer {
                 let _ = answer.send(Ok(leased));
             }
             Done::Settled(settled, answer) => {
-                if let Some(bytes) = settled.released_bytes {
-                    self.shared.room.release(1, bytes);
+                if let Some((holder, bytes)) = settled.released {
+                    self.shared.room.release(holder, bytes);
                 }
                 if let Some(id) = settled.content_file {
                     content::remove(&self.shared.directory, id);
