@@ -165,9 +165,12 @@ impl Intake {
 /// Full is 452 4.3.1, broken is 451 4.3.0: either way the client keeps the message and tries again.
 pub(super) fn storage_reply(error: &DraftError) -> Reply {
     match error {
-        DraftError::Full(full @ (Full::Messages | Full::Bytes | Full::Disk)) => {
+        DraftError::Full(full) => {
             tracing::warn!(reason = %full, "message refused for now");
-            replies::FULL
+            match full {
+                Full::Messages | Full::Bytes | Full::Disk => replies::FULL,
+                Full::Share => replies::SHARE_USED,
+            }
         }
         DraftError::Storage(StorageError::DiskFull) => {
             tracing::warn!(%error, "message refused for now");

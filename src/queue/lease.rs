@@ -12,6 +12,7 @@ use crate::queue::content::{self, Content};
 use crate::queue::insert::STORED_FILE;
 use crate::queue::op::Op;
 use crate::queue::store::Shared;
+use crate::queue::turn::{Pick, Turns};
 use crate::queue::{
     Actor, MessageState, Outcome, Queue, QueueId, RecipientState, Settlement, StorageError, change,
     event,
@@ -51,7 +52,7 @@ pub struct LeasedMessage {
 /// What [`Queue::lease`] found.
 #[derive(Debug)]
 pub struct Leased {
-    /// In the order in which they were due.
+    /// In the order in which they are to be sent: clients take turns.
     pub leases: Vec<Lease>,
     /// How long until there is more to lease, if that is known: nothing when there may be already.
     pub next_due: Option<Duration>,
@@ -104,31 +105,35 @@ impl Drop for Lease {
     }
 }
 
-/// A lease does not carry more inline content than this at once; at least one message is leased.
+/// Inline content after which a leasing ends.
 const LEASE_MAX_BYTES: u64 = 1024 * 1024;
 
 /// Inside the writer's transaction.
 pub(super) fn lease(
     connection: &Connection,
     shared: &Arc<Shared>,
+    turns: &mut Turns,
     account: &str,
     max: usize,
 ) -> Result<Leased, StorageError> {
     let now_ms = shared.clock.now_ms();
+    let mut round = turns.round(connection, account, now_ms);
     let mut leases = Vec::new();
     let mut bytes = 0;
-    let due = due(connection, account, now_ms, max)?;
     // Whoever asks again only when told to must be told of what this leasing leaves behind.
-    let mut more = due.len() >= max;
-    for (seq, id) in due {
+    let mut more = true;
+    for _ in 0..max {
+        if bytes >= LEASE_MAX_BYTES {
+            break;
+        }
+        let Some(Pick { seq, id, .. }) = round.next()? else {
+            more = false;
+            break;
+        };
         match load(connection, shared, seq, &id) {
             Ok(message) => {
                 if matches!(message.content, Content::Inline(_)) {
                     bytes += message.size_bytes;
-                }
-                if bytes > LEASE_MAX_BYTES && !leases.is_empty() {
-                    more = true;
-                    break;
                 }
                 set_state(connection, seq, MessageState::Sending)?;
                 leases.push(Lease {
@@ -142,24 +147,15 @@ pub(super) fn lease(
                 set_aside(connection, shared, account, seq, &id, &what)?;
             }
             Err(StorageError::Database(error)) if is_of_a_value(&error) => {
-                set_aside(
-                    connection,
-                    shared,
-                    account,
-                    seq,
-                    &id,
-                    &format!("its row: {error}"),
-                )?;
+                let what = format!("its row: {error}");
+                set_aside(connection, shared, account, seq, &id, &what)?;
             }
             Err(error) => return Err(error),
         }
     }
-    let next: Option<i64> = connection
-        .prepare_cached(
-            "SELECT min(due_ms) FROM message WHERE account = ?1 AND state = 2 AND state < 4",
-        )?
-        .query_row([account], |row| row.get(0))?;
-    let next_due = next.map(|due_ms| Duration::from_millis((due_ms - now_ms).max(0) as u64));
+    let next_due = round
+        .next_due_ms()?
+        .map(|due_ms| Duration::from_millis((due_ms - now_ms).max(0) as u64));
     Ok(Leased {
         leases,
         next_due: if more { Some(Duration::ZERO) } else { next_due },
@@ -176,38 +172,6 @@ fn is_of_a_value(error: &rusqlite::Error) -> bool {
             | Error::InvalidColumnType(..)
             | Error::Utf8Error(..)
     )
-}
-
-fn due(
-    connection: &Connection,
-    account: &str,
-    now_ms: i64,
-    max: usize,
-) -> Result<Vec<(i64, String)>, StorageError> {
-    let mut rows = Vec::new();
-    for state in [MessageState::Ready, MessageState::Deferred] {
-        let mut statement = connection.prepare_cached(
-            "SELECT due_ms, seq, CAST(id AS TEXT) FROM message
-             WHERE account = ?1 AND state = ?2 AND state < 4 AND due_ms <= ?3
-             ORDER BY due_ms LIMIT ?4",
-        )?;
-        let found = statement.query_map(
-            params![account, state.number(), now_ms, max as i64],
-            |row| {
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    row.get::<_, i64>(1)?,
-                    row.get::<_, String>(2)?,
-                ))
-            },
-        )?;
-        for row in found {
-            rows.push(row?);
-        }
-    }
-    rows.sort_unstable();
-    rows.truncate(max);
-    Ok(rows.into_iter().map(|(_, seq, id)| (seq, id)).collect())
 }
 
 fn load(

@@ -46,8 +46,10 @@ mod retention;
 mod schedule;
 mod schema;
 mod settle;
+mod shares;
 mod state;
 mod store;
+mod turn;
 mod verify;
 mod writer;
 

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, params};
 
 use crate::queue::insert::STORED_FILE;
+use crate::queue::query::text;
+use crate::queue::shares::Holder;
 use crate::queue::store::Shared;
 use crate::queue::{MessageState, QueueId, RecipientState, StorageError};
 
@@ -78,8 +80,8 @@ pub struct Outcome {
 pub(super) struct Settled {
     pub(super) outcome: Outcome,
     pub(super) account: String,
-    /// Messages and bytes that no longer count against the bounds.
-    pub(super) released_bytes: Option<u64>,
+    /// Whose room it no longer takes, and how many bytes of it.
+    pub(super) released: Option<(Holder, u64)>,
     /// The content file nobody needs any more.
     pub(super) content_file: Option<QueueId>,
 }
@@ -101,6 +103,7 @@ struct Row {
     received_wall_ms: i64,
     size_bytes: i64,
     stored: i64,
+    client: String,
 }
 
 /// Inside the writer's transaction.
@@ -112,7 +115,8 @@ pub(super) fn settle(
 ) -> Result<Settled, StorageError> {
     let row = connection
         .prepare_cached(
-            "SELECT id, account, attempts, born_ms, received_wall_ms, size_bytes, stored
+            "SELECT id, account, attempts, born_ms, received_wall_ms, size_bytes, stored,
+                 client
              FROM message WHERE seq = ?1",
         )?
         .query_row([seq], |row| {
@@ -124,6 +128,7 @@ pub(super) fn settle(
                 received_wall_ms: row.get(4)?,
                 size_bytes: row.get(5)?,
                 stored: row.get(6)?,
+                client: text(row, 7)?,
             })
         })?;
     for recipient in &settlement.recipients {
@@ -195,7 +200,7 @@ pub(super) fn settle(
             age: Duration::from_millis((wall_ms - row.received_wall_ms).max(0) as u64),
         },
         account: row.account,
-        released_bytes: ended.then_some(row.size_bytes as u64),
+        released: ended.then(|| (shared.room.holder(&row.client), row.size_bytes as u64)),
         content_file: (content_goes && row.stored == STORED_FILE)
             .then(|| QueueId::parse(&row.id).ok())
             .flatten(),

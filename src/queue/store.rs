@@ -21,7 +21,7 @@ use crate::queue::op::Op;
 use crate::queue::writer;
 use crate::queue::{
     Backoff, CommitCounts, Draft, DraftError, Full, Leased, Limits, OpenError, QueueId, Reader,
-    StorageError, content, error, schema,
+    StorageError, content, error, query, schema,
 };
 
 /// What the queue needs to know.
@@ -177,11 +177,11 @@ impl Queue {
         let newest = newest_id(&connection)?;
         let void = void_leases(&connection)?;
         sweep_content(&connection, &directory)?;
-        let (messages, bytes) = waiting(&connection)?;
+        let held = waiting(&connection)?;
         let (ops, inbox) = mpsc::channel(writer::INBOX_MAX);
         let shared = Arc::new(Shared {
             clock: QueueClock::load(&connection, time)?,
-            room: Room::new(limits, &directory, messages, bytes),
+            room: Room::new(limits, &directory, held),
             commits: Commits::new(),
             ids: QueueIdGenerator::new(node, newest),
             intakes: Intakes::default(),
@@ -211,15 +211,31 @@ impl Queue {
         FolderLock::is_held(directory)
     }
 
-    /// Begins taking a message in, with room for `size_bytes` as announced, or for none yet.
+    /// Begins taking a message in, with room for `size_bytes` as announced, or for none yet. It is
+    /// an operator's: only the bounds limit it.
     ///
     /// # Errors
-    /// When a bound is reached: the client gets a 452 it can retry.
+    /// When a bound is reached.
     pub fn draft(&self, size_bytes: Option<u64>) -> Result<Draft, DraftError> {
+        self.draft_of(None, size_bytes)
+    }
+
+    /// As [`Queue::draft`], for the client at this address, which needs a share of the room when there
+    /// is little left.
+    ///
+    /// # Errors
+    /// When a bound is reached, or the client's share: it gets a 452 and tries again.
+    pub fn draft_from(&self, client: &str, size_bytes: Option<u64>) -> Result<Draft, DraftError> {
+        self.draft_of(Some(client), size_bytes)
+    }
+
+    fn draft_of(&self, client: Option<&str>, size_bytes: Option<u64>) -> Result<Draft, DraftError> {
         if self.shared.is_latched() {
             return Err(StorageError::Latched.into());
         }
-        let reservation = self.shared.room.reserve(size_bytes.unwrap_or(0))?;
+        let room = &self.shared.room;
+        let holder = client.map(|client| room.holder(client));
+        let reservation = room.reserve(holder, size_bytes.unwrap_or(0))?;
         Ok(Draft::new(self.clone(), reservation))
     }
 
@@ -301,7 +317,7 @@ impl Queue {
 
     /// Why nothing more is accepted at the moment, if so.
     pub fn is_full(&self) -> Option<Full> {
-        self.shared.room.reserve(0).err()
+        self.shared.room.reserve(None, 0).err()
     }
 
     /// Whether a storage failure has stopped the queue.
@@ -429,10 +445,19 @@ fn sweep_content(connection: &Connection, directory: &Path) -> Result<(), OpenEr
     Ok(())
 }
 
-fn waiting(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
-    connection.query_row(
-        "SELECT count(*), coalesce(sum(size_bytes), 0) FROM message WHERE state < 4",
-        [],
-        |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)),
-    )
+/// Messages and bytes that wait, by client; a client may be there more than once.
+fn waiting(connection: &Connection) -> rusqlite::Result<Vec<(String, u64, u64)>> {
+    // Grouped as the index is sorted, so that nothing is sorted again.
+    let mut groups = connection.prepare(
+        "SELECT client, count(*), sum(size_bytes) FROM message INDEXED BY message_waiting
+         WHERE state < 4 GROUP BY account, state, client",
+    )?;
+    let counted = groups.query_map([], |row| {
+        Ok((
+            query::text(row, 0)?,
+            query::number(row, 1)?.max(0) as u64,
+            query::number(row, 2)?.max(0) as u64,
+        ))
+    })?;
+    counted.collect()
 }

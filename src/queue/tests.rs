@@ -2,6 +2,7 @@
 
 mod clock;
 mod damage;
+mod fairness;
 mod hands;
 mod history;
 mod migration;

@@ -1,6 +1,6 @@
 //! The one thread that writes: group commit.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -18,6 +18,7 @@ use crate::queue::lock::FolderLock;
 use crate::queue::op::{Done, Op, Transaction};
 use crate::queue::settle;
 use crate::queue::store::Shared;
+use crate::queue::turn::Turns;
 use crate::queue::{Receipt, StorageError, content, lease, retention};
 
 /// Requests that may wait; sessions beyond that wait for a place.
@@ -40,6 +41,7 @@ pub(super) fn spawn(
         shared,
         inbox,
         broken: Cell::default(),
+        turns: RefCell::default(),
         refusing: false,
         checkpoint_after: None,
         _lock: lock,
@@ -55,6 +57,8 @@ struct Writer {
     inbox: mpsc::Receiver<Op>,
     /// What has undone the transaction in progress, not only the request that met it.
     broken: Cell<Option<StorageError>>,
+    /// Whose mail is leased next.
+    turns: RefCell<Turns>,
     /// Storing failed last time: said once, and once more when it works again.
     refusing: bool,
     checkpoint_after: Option<Instant>,
@@ -234,8 +238,10 @@ impl Writer {
                 max,
                 answer,
             } => {
-                let leased = self
-                    .guarded(|connection| lease::lease(connection, &self.shared, &account, max));
+                let leased = self.guarded(|connection| {
+                    let turns = &mut self.turns.borrow_mut();
+                    lease::lease(connection, &self.shared, turns, &account, max)
+                });
                 match leased {
                     Ok(leased) => done.push(Done::Leased(leased, answer)),
                     Err(error) => drop(answer.send(Err(error))),
@@ -286,7 +292,8 @@ impl Writer {
                     reservation,
                     ..
                 } = *message;
-                reservation.keep(size_bytes);
+                let holder = self.shared.room.holder(&submission.origin.client);
+                reservation.keep(holder, size_bytes);
                 if let NewContent::File(file) = content {
                     file.keep();
                 }
@@ -298,8 +305,8 @@ impl Writer {
                 let _ = answer.send(Ok(leased));
             }
             Done::Settled(settled, answer) => {
-                if let Some(bytes) = settled.released_bytes {
-                    self.shared.room.release(1, bytes);
+                if let Some((holder, bytes)) = settled.released {
+                    self.shared.room.release(holder, bytes);
                 }
                 if let Some(id) = settled.content_file {
                     content::remove(&self.shared.directory, id);

@@ -3,8 +3,8 @@
 use super::time::TestTime;
 use super::*;
 
-/// As version 1 has left it: a row of each kind.
-fn version_1(folder: &TempDir) -> [QueueId; 4] {
+/// As an earlier version has left it: a row of each kind.
+fn left_by(version: i64, folder: &TempDir) -> [QueueId; 4] {
     let directory = folder.path().join("queue");
     std::fs::create_dir_all(directory.join("content")).unwrap();
     let connection = rusqlite::Connection::open(directory.join("queue.db")).unwrap();
@@ -49,19 +49,30 @@ fn version_1(folder: &TempDir) -> [QueueId; 4] {
     connection
         .execute("INSERT INTO content VALUES (1, x'68656c6c6f')", [])
         .unwrap();
+    let steps = [include_str!("../schema_2.sql")];
+    for (step, version) in steps.iter().zip(2..=version) {
+        let step = format!("{step} PRAGMA user_version = {version};");
+        connection.execute_batch(&step).unwrap();
+    }
     std::fs::write(content::path_of(&directory, ids[1]), "hello").unwrap();
     std::fs::write(content::path_of(&directory, ids[2]), "hel").unwrap();
     ids
 }
 
 #[tokio::test]
-async fn a_queue_of_version_1_is_brought_up_to_date_with_all_its_mail() {
+async fn a_queue_of_an_earlier_version_is_brought_up_to_date_with_all_its_mail() {
+    for version in [1, 2] {
+        is_brought_up_to_date(version).await;
+    }
+}
+
+async fn is_brought_up_to_date(version: i64) {
     let folder = TempDir::new().unwrap();
-    let ids = version_1(&folder);
+    let ids = left_by(version, &folder);
     let directory = folder.path().join("queue");
     let early = Reader::new(&directory).counts().unwrap_err();
     assert!(
-        matches!(early, StorageError::Schema { found: 1, known: 3 }),
+        matches!(early, StorageError::Schema { found, known: 3 } if found == version),
         "{early}"
     );
 

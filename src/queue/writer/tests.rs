@@ -31,6 +31,7 @@ impl Bench {
             shared: Arc::clone(&queue.shared),
             inbox,
             broken: Cell::default(),
+            turns: RefCell::default(),
             refusing: false,
             checkpoint_after: None,
             _lock: FolderLock::acquire(folder.path()).unwrap(),
@@ -59,7 +60,7 @@ impl Bench {
             submission: submission(&["a@contoso.com"]),
             content,
             size_bytes: size as u64,
-            reservation: self.queue.shared.room.reserve(size as u64).unwrap(),
+            reservation: self.queue.shared.room.reserve(None, size as u64).unwrap(),
             imported: None,
         });
         (id, Op::Commit { message, answer }, answered)
