@@ -223,7 +223,7 @@ impl HeaderPass {
 }
 
 /// `field-name *WSP ":"` (RFC 5322 sections 3.6.8 and 4.5): the name, if the line begins a field.
-fn field_name(line: &[u8]) -> Option<&[u8]> {
+pub(super) fn field_name(line: &[u8]) -> Option<&[u8]> {
     let colon = memchr(b':', line)?;
     let name = line.get(..colon)?;
     let name = name.trim_ascii_end();

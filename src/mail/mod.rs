@@ -8,6 +8,7 @@ mod header;
 mod mailbox;
 mod path;
 mod received;
+pub mod rewrite;
 mod status;
 pub mod subject;
 
