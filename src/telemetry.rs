@@ -142,6 +142,10 @@ pub struct Attempted<'a> {
     pub attempt: u32,
     /// The remote's reply, or the failure.
     pub reply: &'a str,
+    /// What the reply means, where one is known.
+    pub why: Option<&'a str>,
+    /// How it is mended.
+    pub remedy: Option<&'a str>,
 }
 
 impl Attempted<'_> {
@@ -169,6 +173,8 @@ impl Attempted<'_> {
             attempt = self.attempt,
             retry_in_s = retry_in.unwrap_or_default().as_secs(),
             reply = self.reply,
+            why = self.why,
+            remedy = self.remedy,
             "deferred"
         );
     }
@@ -182,6 +188,8 @@ impl Attempted<'_> {
             recipients = self.recipients,
             attempt = self.attempt,
             reply = self.reply,
+            why = self.why,
+            remedy = self.remedy,
             "failed"
         );
     }
@@ -195,6 +203,8 @@ impl Attempted<'_> {
             recipients = self.recipients,
             attempt = self.attempt,
             reply = self.reply,
+            why = self.why,
+            remedy = self.remedy,
             "expired"
         );
     }
@@ -205,8 +215,14 @@ impl Attempted<'_> {
 pub struct Incident<'a> {
     /// The account.
     pub account: &'a str,
-    /// What happened, and the remedy if one is known.
+    /// What happened, in the words of the service or of the network.
     pub reason: &'a str,
+    /// The rule that knows it.
+    pub rule: Option<&'a str>,
+    /// What it means.
+    pub why: Option<&'a str>,
+    /// How it is mended.
+    pub remedy: Option<&'a str>,
 }
 
 impl Incident<'_> {
@@ -216,6 +232,9 @@ impl Incident<'_> {
             account = self.account,
             retry_in_s = retry_in.as_secs(),
             reason = self.reason,
+            rule = self.rule,
+            why = self.why,
+            remedy = self.remedy,
             "incident opened: mail is kept until the account can send again"
         );
     }
@@ -226,6 +245,7 @@ impl Incident<'_> {
             account = self.account,
             lasted_s = lasted.as_secs(),
             reason = self.reason,
+            rule = self.rule,
             "incident recovered"
         );
     }

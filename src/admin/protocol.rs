@@ -109,12 +109,24 @@ pub struct AccountStatus {
     pub host: String,
     /// Whether it sends.
     pub state: AccountState,
-    /// Why it is in this state, with the remedy where there is one; none while all is well.
+    /// Why it is in this state, in the words of the service or the network; none while all is well.
     pub reason: Option<String>,
+    /// The key of the rule that knows the service's reply (docs/replies.md); none where there was no reply.
+    #[serde(default)]
+    pub rule: Option<String>,
+    /// What the reply means.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// How it is mended.
+    #[serde(default)]
+    pub remedy: Option<String>,
     /// Since when it is in this state.
     pub since: Timestamp,
     /// When a paused account is tried again.
     pub next_probe_at: Option<Timestamp>,
+    /// That it is being tried just now.
+    #[serde(default)]
+    pub probing: bool,
     /// Open now.
     pub connections: u32,
     /// In the last 60 s.
@@ -125,6 +137,12 @@ pub struct AccountStatus {
     pub token: TokenReport,
     /// The last failure of any attempt, even if mail flows again.
     pub last_error: Option<String>,
+    /// Replies that no rule knows, since the account was opened.
+    #[serde(default)]
+    pub unknown_replies: u64,
+    /// The last of them.
+    #[serde(default)]
+    pub last_unknown_reply: Option<String>,
 }
 
 /// Whether an account sends.
@@ -135,10 +153,15 @@ pub enum AccountState {
     Starting,
     /// It does, whenever there is mail.
     Ready,
-    /// Not now; its messages are kept and do not age.
+    /// In a moment: a new token is asked for.
+    Refreshing,
+    /// Not now, because of a limit of the service that passes by itself; its messages are kept and do
+    /// not age.
+    Throttled,
+    /// Not now, because of trouble that usually passes by itself.
     Paused,
-    /// Paused, and just trying whether it works again.
-    Probing,
+    /// Not before somebody has changed something; its messages are kept and do not age.
+    Blocked,
     /// Not any more: the daemon stops.
     Stopped,
     /// A word of a later version.
@@ -183,8 +206,10 @@ impl fmt::Display for AccountState {
         f.write_str(match self {
             Self::Starting => "starting",
             Self::Ready => "ready",
+            Self::Refreshing => "refreshing",
+            Self::Throttled => "throttled",
             Self::Paused => "paused",
-            Self::Probing => "probing",
+            Self::Blocked => "blocked",
             Self::Stopped => "stopped",
             Self::Unknown => "unknown",
         })
@@ -257,8 +282,10 @@ mod tests {
         for state in [
             AccountState::Starting,
             AccountState::Ready,
+            AccountState::Refreshing,
+            AccountState::Throttled,
             AccountState::Paused,
-            AccountState::Probing,
+            AccountState::Blocked,
             AccountState::Stopped,
         ] {
             let sent = serde_json::to_value(state).unwrap();

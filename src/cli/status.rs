@@ -146,7 +146,9 @@ fn account_lines(account: &AccountStatus, now: Timestamp) -> Vec<String> {
         line.push_str(", ");
         line.push_str(reason);
     }
-    if let Some(next) = account.next_probe_at {
+    if account.probing {
+        line.push_str("; being tried just now");
+    } else if let Some(next) = account.next_probe_at {
         line.push_str("; tried again ");
         line.push_str(&until(next, now));
     }
@@ -157,16 +159,26 @@ fn account_lines(account: &AccountStatus, now: Timestamp) -> Vec<String> {
             account.sent_last_minute
         ),
     };
-    let mut lines = vec![
-        line,
-        format!(
-            "  {}, {pace}, {}",
-            token(&account.token, now),
-            count(u64::from(account.connections), "connection")
-        ),
-    ];
+    let mut lines = vec![line];
+    for (word, text) in [("why", &account.why), ("remedy", &account.remedy)] {
+        lines.extend(text.iter().map(|text| format!("  {word}: {text}")));
+    }
+    lines.push(format!(
+        "  {}, {pace}, {}",
+        token(&account.token, now),
+        count(u64::from(account.connections), "connection")
+    ));
     if let Some(error) = &account.last_error {
         lines.push(format!("  last error: {error}"));
+    }
+    if let Some(reply) = &account.last_unknown_reply {
+        let many = match account.unknown_replies {
+            1 => "1 reply".to_owned(),
+            many => format!("{many} replies"),
+        };
+        lines.push(format!(
+            "  {many} that exorelay does not know, last: {reply}"
+        ));
     }
     lines
 }
@@ -285,8 +297,12 @@ mod tests {
             host: "smtp.office365.com".into(),
             state: AccountState::Ready,
             reason: None,
+            rule: None,
+            why: None,
+            remedy: None,
             since: at("2026-11-20T09:00:00Z"),
             next_probe_at: None,
+            probing: false,
             connections: 1,
             sent_last_minute: 12,
             messages_per_minute: 30,
@@ -298,6 +314,8 @@ mod tests {
                 next_try_at: None,
             },
             last_error: None,
+            unknown_replies: 0,
+            last_unknown_reply: None,
         }
     }
 
@@ -331,6 +349,30 @@ mod tests {
                 "  token none, renewal fails: AADSTS7000222; tried again in 4m, 12 of 30 sent in the last \
                  minute, 1 connection",
                 "  last error: no access token",
+            ]
+        );
+    }
+
+    #[test]
+    fn accounts_say_what_is_wrong_and_how_it_is_mended() {
+        let now = at("2026-11-20T10:00:00Z");
+        let mut blocked = account();
+        blocked.state = AccountState::Blocked;
+        blocked.reason = Some("550 5.1.8 Access denied, bad outbound sender".into());
+        blocked.why = Some("Microsoft has restricted the mailbox.".into());
+        blocked.remedy = Some("Release it.".into());
+        blocked.probing = true;
+        blocked.unknown_replies = 2;
+        blocked.last_unknown_reply = Some("550 5.9.9 never".into());
+        assert_eq!(
+            account_lines(&blocked, now),
+            [
+                "account default (relay@contoso.com through smtp.office365.com): blocked since 1h, 550 5.1.8 \
+                 Access denied, bad outbound sender; being tried just now",
+                "  why: Microsoft has restricted the mailbox.",
+                "  remedy: Release it.",
+                "  token good for 52m, 12 of 30 sent in the last minute, 1 connection",
+                "  2 replies that exorelay does not know, last: 550 5.9.9 never",
             ]
         );
     }

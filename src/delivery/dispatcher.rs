@@ -1,5 +1,7 @@
 //! One account's mail, from the queue to its connections.
 
+mod health;
+
 use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -7,20 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::delivery::circuit::Circuit;
+use crate::delivery::circuit::{Circuit, Incident};
 use crate::delivery::pacing::Pacing;
 use crate::delivery::quota::{Quota, Tenure};
-use crate::delivery::status::{Status, TroubleStatus};
+use crate::delivery::status::{Status, TroubleStatus, UnknownReplies};
+use crate::delivery::tenant::Tenant;
 use crate::delivery::worker::{Job, Report, Shared, Worker};
-use crate::delivery::{Cause, Settings};
+use crate::delivery::{Settings, State};
 use crate::oauth::{TokenSource, TokenStatus};
 use crate::queue::{Lease, Leased, Queue, StorageError};
-use crate::telemetry;
 
 /// Leased at once, where the pace allows it.
 const BATCH_MAX: usize = 32;
@@ -34,7 +36,9 @@ type Leasing = Pin<Box<dyn Future<Output = Result<Leased, StorageError>> + Send>
 pub struct Dispatcher {
     shared: Arc<Shared>,
     quota: Quota,
+    tenant: Tenant,
     circuit: Circuit,
+    operator: Arc<Notify>,
     status: watch::Sender<Status>,
     leasing_ended: CancellationToken,
 }
@@ -43,7 +47,9 @@ pub struct Dispatcher {
 struct Work {
     shared: Arc<Shared>,
     tenure: Tenure,
+    tenant: Tenant,
     circuit: Circuit,
+    operator: Arc<Notify>,
     workers: Vec<mpsc::Sender<Job>>,
     /// The one that worked last stands last: under light load one connection is kept warm.
     idle: Vec<usize>,
@@ -55,6 +61,7 @@ struct Work {
     look_again_at: Option<Instant>,
     ready_since: Option<Instant>,
     last_error: Option<String>,
+    unknown: UnknownReplies,
     status: watch::Sender<Status>,
 }
 
@@ -69,17 +76,21 @@ impl std::fmt::Debug for Dispatcher {
 
 impl Dispatcher {
     /// `tls` trusts the upstream's certificate; `tokens` is run by somebody else. `quota` is the
-    /// mailbox's: shared with the dispatcher it had before, if it had one.
+    /// mailbox's: shared with the dispatcher it had before, if it had one; `tenant` is shared with the
+    /// dispatchers of its other accounts.
     pub fn new(
         settings: Settings,
         queue: Queue,
         tokens: TokenSource,
         tls: Arc<ClientConfig>,
         quota: Quota,
+        tenant: Tenant,
     ) -> Self {
         Self {
             quota,
+            tenant,
             circuit: Circuit::Closed,
+            operator: Arc::default(),
             status: watch::Sender::new(Status::default()),
             leasing_ended: CancellationToken::new(),
             shared: Arc::new(Shared {
@@ -87,6 +98,7 @@ impl Dispatcher {
                 queue,
                 tokens,
                 tls,
+                refreshing: watch::Sender::new(0),
             }),
         }
     }
@@ -104,6 +116,11 @@ impl Dispatcher {
         self.status.subscribe()
     }
 
+    /// Notified, it tries again at once what an operator may have mended.
+    pub fn operator_acted(&self) -> Arc<Notify> {
+        Arc::clone(&self.operator)
+    }
+
     /// Cancelled once nothing more is leased, soon after the dispatcher was told to stop: from then on
     /// another one may work for this account, or with this quota.
     pub fn leasing_ended(&self) -> CancellationToken {
@@ -119,7 +136,9 @@ impl Dispatcher {
         let work = Work {
             shared: self.shared,
             tenure,
+            tenant: self.tenant,
             circuit: self.circuit,
+            operator: self.operator,
             workers: Vec::new(),
             idle: Vec::new(),
             probing: None,
@@ -129,6 +148,7 @@ impl Dispatcher {
             look_again_at: None,
             ready_since: None,
             last_error: None,
+            unknown: UnknownReplies::default(),
             status: self.status,
         };
         work.run(stop, leasing_ended).await;
@@ -152,6 +172,9 @@ impl Work {
         }
         drop(report);
         let mut tokens = self.shared.tokens.status();
+        let mut refreshing = self.shared.refreshing.subscribe();
+        let mut news = self.tenant.subscribe();
+        let operator = Arc::clone(&self.operator);
         while !stop.is_cancelled() {
             let now = Instant::now();
             self.shared.queue.set_active(&account, self.ages_mail());
@@ -170,6 +193,12 @@ impl Work {
                         self.token_arrived();
                     }
                 }
+                Ok(()) = refreshing.changed() => {}
+                Ok(()) = news.changed() => {
+                    let heard = news.borrow_and_update().clone();
+                    self.heard(heard.as_ref());
+                }
+                () = operator.notified() => self.circuit.operator_acted(Instant::now()),
                 () = self.tenure.freed() => {}
                 () = wait_until(timer) => {}
             }
@@ -210,7 +239,7 @@ impl Work {
     fn ages_mail(&self) -> bool {
         self.circuit
             .incident()
-            .is_none_or(|incident| incident.cause.ages_mail())
+            .is_none_or(|incident| incident.trouble.pause.ages_mail())
     }
 
     /// Gives work to idle workers as far as circuit and pace allow.
@@ -218,7 +247,7 @@ impl Work {
         if self
             .circuit
             .incident()
-            .is_some_and(|incident| !incident.cause.is_probed_by_message())
+            .is_some_and(|incident| !incident.is_probed_by_message())
             && self.hands() > 0
             && self.circuit.begin_probe(now)
         {
@@ -227,7 +256,7 @@ impl Work {
         let by_message = self
             .circuit
             .incident()
-            .is_some_and(|incident| incident.cause.is_probed_by_message());
+            .is_some_and(Incident::is_probed_by_message);
         if by_message && self.hands() > 0 && self.room(now) > 0 && !self.ready.is_empty() {
             if self.circuit.begin_probe(now)
                 && let Some(lease) = self.ready.pop_front()
@@ -296,7 +325,7 @@ impl Work {
 
     fn message_probe_is_due(&self, now: Instant) -> bool {
         matches!(&self.circuit, Circuit::Open(incident)
-            if incident.cause.is_probed_by_message() && incident.next_probe <= now)
+            if incident.is_probed_by_message() && incident.next_probe <= now)
     }
 
     fn leased(&mut self, leased: Result<Leased, StorageError>) {
@@ -331,41 +360,11 @@ impl Work {
         if decides {
             self.probing = None;
         }
-        let account = self.shared.settings.account.as_str();
+        self.unknown.add(report.unknown);
         match report.trouble {
-            Some(trouble) => {
-                self.last_error = Some(trouble.reason.clone());
-                // What was given back uncounted is due at once.
-                self.look = true;
-                if let Some(incident) = self.circuit.fail(trouble.cause, trouble.reason, now) {
-                    let retry_in = incident.next_probe.saturating_duration_since(now);
-                    telemetry::Incident {
-                        account,
-                        reason: &incident.reason,
-                    }
-                    .log_opened(retry_in);
-                }
-            }
-            None if decides => {
-                self.look = true;
-                if let Some(incident) = self.circuit.succeed() {
-                    self.ready_since = Some(now);
-                    telemetry::Incident {
-                        account,
-                        reason: &incident.reason,
-                    }
-                    .log_recovered(now.saturating_duration_since(incident.since));
-                }
-            }
+            Some(trouble) => self.failed(trouble, now),
+            None if decides => self.probed(report.conclusive, now),
             None => {}
-        }
-    }
-
-    /// A new token mends what a missing or a refused one has broken, perhaps.
-    fn token_arrived(&mut self) {
-        let cause = self.circuit.incident().map(|incident| incident.cause);
-        if matches!(cause, Some(Cause::Token | Cause::Authentication)) {
-            self.circuit.hurry(Instant::now());
         }
     }
 
@@ -388,7 +387,12 @@ impl Work {
 
     fn show(&mut self, now: Instant) {
         let (sent_last_minute, messages_per_minute) = self.tenure.pacing(|pacing| pacing.used(now));
+        let state = match self.circuit.state() {
+            State::Ready if *self.shared.refreshing.borrow() > 0 => State::Refreshing,
+            state => state,
+        };
         let status = Status {
+            state,
             trouble: TroubleStatus::of(&self.circuit),
             sent_last_minute,
             messages_per_minute,
@@ -396,6 +400,7 @@ impl Work {
             connections: self.tenure.connections(),
             ready_since: self.ready_since,
             last_error: self.last_error.clone(),
+            unknown_replies: self.unknown.clone(),
         };
         self.status.send_if_modified(|shown| {
             let changed = *shown != status;

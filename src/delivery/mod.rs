@@ -6,20 +6,26 @@
 //! opens the account's circuit, keeps the mail and is probed until it is over. It knows nothing of
 //! listeners: the queue is where they meet.
 
+mod attempt;
 mod circuit;
 mod connection;
 mod content;
 mod dispatcher;
 mod journal;
-mod outcome;
 mod pacing;
+mod pause;
 mod quota;
+mod rules;
 mod settings;
 mod status;
+mod tenant;
+mod trouble;
 mod worker;
 
-pub use circuit::Cause;
 pub use dispatcher::Dispatcher;
+pub use pause::{Cause, PausePolicy, Probe, State};
 pub use quota::Quota;
+pub use rules::{Rule, Verdict, classify, explain};
 pub use settings::{Settings, Timeouts};
-pub use status::{Status, TroubleStatus};
+pub use status::{Status, TroubleStatus, UnknownReplies};
+pub use tenant::Tenant;

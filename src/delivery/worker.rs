@@ -1,23 +1,26 @@
 //! One of an account's connections, and the attempts made over it.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustls::ClientConfig;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::delivery::connection::{Connection, ConnectionError, Interrupted};
-use crate::delivery::outcome::{Verdict, judge};
+use crate::delivery::attempt::{Attempt, Reasons, wants_new_connection};
+use crate::delivery::connection::{Connection, ConnectionError};
 use crate::delivery::quota::Tenure;
+use crate::delivery::rules::{Verdict, classify};
 use crate::delivery::settings::IDLE_MAX;
-use crate::delivery::{Cause, Settings, journal};
+use crate::delivery::status::UnknownReplies;
+use crate::delivery::trouble::{Trouble, reply_in};
+use crate::delivery::{Settings, journal};
 use crate::oauth::{AccessToken, Refusal, TokenSource};
-use crate::queue::{Disposition, Lease, Queue, RecipientOutcome, Retry, Settlement, StorageError};
-use crate::smtp::{ClientError, Reply, Step};
+use crate::queue::{Disposition, Lease, Queue, Retry, Settlement, StorageError};
 
 /// What the dispatcher wants done.
 #[derive(Debug)]
@@ -37,15 +40,11 @@ pub(super) struct Report {
     /// Transactions that reached the service and count against its rate.
     pub(super) presented: usize,
     pub(super) was_probe: bool,
+    /// Without trouble: whether it shows that the account can send.
+    pub(super) conclusive: bool,
+    pub(super) unknown: UnknownReplies,
     /// A reply that did not deliver, or what broke the attempt off.
     pub(super) failure: Option<String>,
-}
-
-/// Why the account cannot send.
-#[derive(Debug)]
-pub(super) struct Trouble {
-    pub(super) cause: Cause,
-    pub(super) reason: String,
 }
 
 /// What every worker of an account shares.
@@ -55,6 +54,8 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) tokens: TokenSource,
     pub(super) tls: Arc<ClientConfig>,
+    /// How many workers wait for a token in the place of one that was refused.
+    pub(super) refreshing: watch::Sender<usize>,
 }
 
 pub(super) struct Worker {
@@ -84,19 +85,6 @@ impl From<Trouble> for NoConnection {
     fn from(trouble: Trouble) -> Self {
         Self::Trouble(trouble)
     }
-}
-
-/// What an attempt has found out so far.
-#[derive(Debug, Default)]
-struct Attempt {
-    recipients: Vec<RecipientOutcome>,
-    trouble: Option<Trouble>,
-    /// Given up before it reached the service: nobody's failure.
-    stopped: bool,
-    presented: usize,
-    reply: String,
-    /// Some part of it was lost between the final dot and the reply.
-    uncertain: bool,
 }
 
 impl Worker {
@@ -139,16 +127,7 @@ impl Worker {
                 },
             };
             let report = match job {
-                Some(Job::Probe) => Report {
-                    worker: self.number,
-                    trouble: match self.connect().await {
-                        Err(NoConnection::Trouble(trouble)) => Some(trouble),
-                        Ok(_) | Err(NoConnection::Stopped) => None,
-                    },
-                    presented: 0,
-                    was_probe: true,
-                    failure: None,
-                },
+                Some(Job::Probe) => self.probe().await,
                 Some(Job::Deliver(lease)) => self.deliver(lease).await,
                 None => break,
             };
@@ -165,16 +144,50 @@ impl Worker {
         }
     }
 
+    /// A connection from before the trouble would prove nothing.
+    async fn probe(&mut self) -> Report {
+        self.close().await;
+        let mut unknown = UnknownReplies::default();
+        let (trouble, conclusive) = match self.connect().await {
+            Ok(_) => (None, true),
+            Err(NoConnection::Trouble(trouble)) => {
+                unknown.note_trouble(&trouble);
+                (Some(trouble), false)
+            }
+            Err(NoConnection::Stopped) => (None, false),
+        };
+        Report {
+            worker: self.number,
+            trouble,
+            presented: 0,
+            was_probe: true,
+            conclusive,
+            unknown,
+            failure: None,
+        }
+    }
+
     async fn deliver(&mut self, lease: Lease) -> Report {
         let started_at = SystemTime::now();
         tracing::debug!(queue_id = %lease.id, account = lease.account, "attempt");
         let mut attempt = Attempt::default();
         let count = lease.envelope.recipients().len();
         let step = self.shared.settings.recipients_per_message_max.max(1);
-        for start in (0..count).step_by(step) {
-            let range = start..count.min(start + step);
-            if !self.send_part(&lease, range, &mut attempt).await {
+        let mut parts: VecDeque<Range<usize>> = (0..count)
+            .step_by(step)
+            .map(|start| start..count.min(start + step))
+            .collect();
+        while let Some(range) = parts.pop_front() {
+            let Some(split) = self.send_part(&lease, range, &mut attempt).await else {
                 break;
+            };
+            for range in split.into_iter().rev() {
+                parts.push_front(range);
+            }
+            if attempt.is_refused() {
+                for range in parts.drain(..) {
+                    attempt.refuse(&lease, range);
+                }
             }
         }
         let Attempt {
@@ -184,6 +197,10 @@ impl Worker {
             presented,
             reply,
             uncertain,
+            conclusive,
+            reasons,
+            unknown,
+            ..
         } = attempt;
         if stopped && recipients.is_empty() {
             // The lease goes back as if it had never been taken.
@@ -192,13 +209,15 @@ impl Worker {
                 trouble: None,
                 presented,
                 was_probe: false,
+                conclusive: false,
+                unknown,
                 failure: None,
             };
         }
         // A network that is down is an attempt that failed; trouble of the account is none.
         let counts = trouble
             .as_ref()
-            .is_none_or(|trouble| trouble.cause.ages_mail());
+            .is_none_or(|trouble| trouble.pause.ages_mail());
         let failure = recipients
             .iter()
             .rfind(|recipient| recipient.disposition != Disposition::Delivered)
@@ -218,61 +237,76 @@ impl Worker {
             uncertain,
             reply,
         };
-        self.settle(lease, settlement).await;
+        self.settle(lease, settlement, reasons).await;
         Report {
             worker: self.number,
             trouble,
             presented,
             was_probe: false,
+            conclusive,
+            unknown,
             failure,
         }
     }
 
-    /// Sends the message to a part of its recipients; false when there is no point in going on.
+    /// Sends the message to a part of its recipients. Returns those to be sent to separately; `None`
+    /// when there is no point in going on.
     async fn send_part(
         &mut self,
         lease: &Lease,
         range: Range<usize>,
         attempt: &mut Attempt,
-    ) -> bool {
-        let Some(envelope) = lease.envelope.part(range.clone()) else {
-            return false;
-        };
+    ) -> Option<Vec<Range<usize>>> {
+        let envelope = lease.envelope.part(range.clone())?;
         let mut may_reconnect = true;
         loop {
             let connection = match self.connect().await {
                 Ok(connection) => connection,
                 Err(NoConnection::Trouble(trouble)) => {
                     attempt.reply.clone_from(&trouble.reason);
+                    attempt.unknown.note_trouble(&trouble);
                     attempt.trouble = Some(trouble);
-                    return false;
+                    return None;
                 }
                 Err(NoConnection::Stopped) => {
                     attempt.stopped = true;
-                    return false;
+                    return None;
                 }
             };
             let was_used = connection.is_used();
-            match connection
-                .send(&envelope, lease.size_bytes, &lease.content)
-                .await
-            {
+            let sent = connection.send(&envelope, lease.size_bytes, &lease.content);
+            match sent.await {
                 Ok(outcome) => {
                     attempt.presented += 1;
-                    let decided = outcome.recipients.into_iter().map(Some);
-                    attempt.take(lease, range, decided);
-                    return attempt.trouble.is_none();
+                    let again = wants_new_connection(&outcome.recipients);
+                    if again {
+                        self.close().await;
+                    }
+                    if again && may_reconnect {
+                        may_reconnect = false;
+                        continue;
+                    }
+                    let decided = outcome.recipients.into_iter().map(Some).collect();
+                    let rest = attempt.take(lease, range, decided);
+                    if attempt.trouble.is_some() {
+                        // Whatever is mended shows on a new connection, if anywhere.
+                        self.close().await;
+                        return None;
+                    }
+                    return Some(rest);
                 }
                 Err(interrupted) => {
                     self.connection = None;
-                    if was_used && may_reconnect && interrupted.is_stale() {
-                        // The remote had closed the idle connection: nobody's failure.
+                    // The remote had closed the idle connection, or wants a new one: nobody's failure.
+                    let is_stale = was_used && interrupted.is_stale();
+                    if may_reconnect && (is_stale || interrupted.wants_new_connection()) {
                         may_reconnect = false;
+                        attempt.presented += usize::from(!is_stale);
                         continue;
                     }
                     attempt.presented += 1;
                     attempt.interrupt(lease, range, *interrupted);
-                    return false;
+                    return None;
                 }
             }
         }
@@ -302,23 +336,23 @@ impl Worker {
 
     async fn open(&mut self) -> Result<Connection, Trouble> {
         let token = self.token().await?;
-        let refused = match self.open_with(&token).await {
-            Err(ConnectionError::Protocol(ClientError::AuthRefused { reply })) => reply,
+        let error = match self.open_with(&token).await {
             Ok(connection) => return Ok(connection),
-            Err(error) => return Err(network(&error)),
+            Err(error) => error,
         };
-        // Perhaps only the token is to blame: one new one, and one more try (facts C.1).
-        if refused.code() >= 500 && self.shared.tokens.refused(&token) != Refusal::TooSoon {
-            let token = self.token().await?;
-            return match self.open_with(&token).await {
-                Err(ConnectionError::Protocol(ClientError::AuthRefused { reply })) => {
-                    Err(authentication(&reply))
-                }
-                Ok(connection) => Ok(connection),
-                Err(error) => Err(network(&error)),
-            };
-        }
-        Err(authentication(&refused))
+        let said = reply_in(&error).map(|(step, reply)| classify(step, reply).verdict);
+        let token = match said {
+            // Perhaps only the token is to blame: one new one, and one more try (facts C.1).
+            Some(Verdict::RefreshToken(_))
+                if self.shared.tokens.refused(&token) != Refusal::TooSoon =>
+            {
+                self.new_token().await?
+            }
+            Some(Verdict::NewConnection(_)) => token,
+            _ => return Err(Trouble::of_connection(&error)),
+        };
+        let opened = self.open_with(&token).await;
+        opened.map_err(|error| Trouble::of_connection(&error))
     }
 
     async fn open_with(&mut self, token: &AccessToken) -> Result<Connection, ConnectionError> {
@@ -338,17 +372,17 @@ impl Worker {
     }
 
     async fn token(&self) -> Result<AccessToken, Trouble> {
-        self.shared
-            .tokens
-            .token()
-            .await
-            .map_err(|unavailable| Trouble {
-                cause: Cause::Token,
-                reason: report(&unavailable),
-            })
+        let token = self.shared.tokens.token().await;
+        token.map_err(|unavailable| Trouble::of_token(&unavailable))
     }
 
-    async fn settle(&self, mut lease: Lease, settlement: Settlement) {
+    /// In the place of one that was refused.
+    async fn new_token(&self) -> Result<AccessToken, Trouble> {
+        let _shown = Refreshing::begin(&self.shared.refreshing);
+        self.token().await
+    }
+
+    async fn settle(&self, mut lease: Lease, settlement: Settlement, reasons: Reasons) {
         let attempt = lease.attempts + 1;
         let (id, account) = (lease.id, lease.account.clone());
         let outcome = loop {
@@ -366,109 +400,29 @@ impl Worker {
                 }
             }
         };
-        journal::log(&outcome, &settlement, id.as_str(), &account, attempt);
+        journal::log(
+            &outcome,
+            &settlement,
+            reasons,
+            id.as_str(),
+            &account,
+            attempt,
+        );
     }
 }
 
-impl Attempt {
-    /// Notes how each recipient of the part was decided.
-    fn take(
-        &mut self,
-        lease: &Lease,
-        range: Range<usize>,
-        decided: impl Iterator<Item = Option<(Step, Reply)>>,
-    ) {
-        let numbers = lease.numbers.get(range).unwrap_or_default();
-        for (number, decided) in numbers.iter().zip(decided) {
-            let Some((step, reply)) = decided else {
-                continue;
-            };
-            let text = reply.to_string();
-            let disposition = match judge(step, &reply) {
-                Verdict::Recipient(disposition) => disposition,
-                Verdict::Account(cause) => {
-                    self.trouble = Some(Trouble {
-                        cause,
-                        reason: text.clone(),
-                    });
-                    Disposition::Deferred
-                }
-            };
-            self.reply.clone_from(&text);
-            self.recipients.push(RecipientOutcome {
-                number: *number,
-                disposition,
-                reply: text,
-            });
-        }
-    }
+/// Shows for as long as it lives that a new token is waited for.
+struct Refreshing<'a>(&'a watch::Sender<usize>);
 
-    /// Notes what is known of a part whose transaction broke off; the rest is tried again.
-    fn interrupt(&mut self, lease: &Lease, range: Range<usize>, interrupted: Interrupted) {
-        let Interrupted {
-            error,
-            decided,
-            uncertain,
-        } = interrupted;
-        let text = if uncertain {
-            format!("{error}, after the final dot: the message may have been delivered")
-        } else {
-            error.to_string()
-        };
-        let undecided: Vec<bool> = decided.iter().map(Option::is_none).collect();
-        self.take(lease, range.clone(), decided.into_iter());
-        let numbers = lease.numbers.get(range).unwrap_or_default();
-        for (index, number) in numbers.iter().enumerate() {
-            if undecided.get(index).copied().unwrap_or(true) {
-                self.recipients.push(RecipientOutcome {
-                    number: *number,
-                    disposition: Disposition::Deferred,
-                    reply: text.clone(),
-                });
-            }
-        }
-        self.reply = text;
-        self.uncertain |= uncertain;
+impl<'a> Refreshing<'a> {
+    fn begin(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
     }
 }
 
-impl Interrupted {
-    /// The remote had gone before it heard of the message.
-    fn is_stale(&self) -> bool {
-        let gone = match &self.error {
-            ConnectionError::Lost(_) => true,
-            ConnectionError::Protocol(ClientError::Goodbye { step, .. }) => {
-                matches!(step, None | Some(Step::Mail | Step::Rset))
-            }
-            ConnectionError::Protocol(ClientError::Unexpected { step, .. }) => step.is_none(),
-            _ => false,
-        };
-        gone && !self.uncertain && self.decided.iter().all(Option::is_none)
+impl Drop for Refreshing<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
-}
-
-fn network(error: &ConnectionError) -> Trouble {
-    Trouble {
-        cause: Cause::Network,
-        reason: error.to_string(),
-    }
-}
-
-fn authentication(reply: &Reply) -> Trouble {
-    Trouble {
-        cause: Cause::Authentication,
-        reason: reply.to_string(),
-    }
-}
-
-/// An error with its causes, in one line.
-fn report(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
 }

@@ -10,12 +10,12 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
-use super::account::{self, Opened, Running, Trusted};
+use super::account::{self, Opened, Running, Shares, Trusted};
 use super::reload::{Changes, Refused};
 use super::view::{Shown, View};
 use crate::admin;
 use crate::config::{Account, Settings};
-use crate::delivery::Quota;
+use crate::delivery::{Quota, Tenant};
 use crate::listener::{self, Listener, Stop};
 use crate::queue::Queue;
 use crate::telemetry;
@@ -244,8 +244,11 @@ impl Parts {
         }
         let mut quotas = self.free_quotas(&next);
         for (section, trusted, before) in to_open {
-            let quota = take_quota(&mut quotas, section);
-            let opened = Opened::open(settings, section, trusted, before, quota, &self.queue);
+            let shares = Shares {
+                quota: take_quota(&mut quotas, section),
+                tenant: self.tenant(section, &next),
+            };
+            let opened = Opened::open(settings, section, trusted, before, shares, &self.queue);
             match opened.await {
                 Ok(opened) => {
                     next.insert(section.name.clone(), Some(opened));
@@ -254,6 +257,14 @@ impl Parts {
             }
         }
         next
+    }
+
+    /// The one that other accounts of the same tenant hold, now or in a moment.
+    fn tenant(&self, section: &Account, next: &BTreeMap<String, Option<Opened>>) -> Tenant {
+        let coming = next.values().flatten().map(Opened::account);
+        let now = self.accounts.values().map(Running::account);
+        let found = coming.chain(now).find(|one| one.is_of_tenant(section));
+        found.map_or_else(Tenant::default, |one| one.tenant().clone())
     }
 
     /// Those of accounts that do not stay as they are, and of earlier ones.

@@ -128,40 +128,39 @@ impl AccountView {
     fn status(&self, view: &View) -> AccountStatus {
         let delivery = self.delivery.borrow().clone();
         let token = TokenReport::of(&self.token.borrow());
-        let (state, reason, since, next_probe_at) = match delivery.trouble {
-            Some(trouble) => (
-                if trouble.is_probing {
-                    AccountState::Probing
-                } else {
-                    AccountState::Paused
-                },
-                Some(trouble.reason),
-                wall(trouble.since),
-                Some(wall(trouble.next_probe)),
-            ),
-            None if token.state == TokenState::Starting => {
-                (AccountState::Starting, None, view.started_at, None)
-            }
-            None => (
-                AccountState::Ready,
-                None,
-                delivery.ready_since.map_or(view.started_at, wall),
-                None,
-            ),
+        let since = match &delivery.trouble {
+            Some(trouble) => wall(trouble.since),
+            None => delivery.ready_since.map_or(view.started_at, wall),
         };
+        let state = match delivery.state {
+            delivery::State::Ready if token.state == TokenState::Starting => AccountState::Starting,
+            delivery::State::Ready => AccountState::Ready,
+            delivery::State::Refreshing => AccountState::Refreshing,
+            delivery::State::Throttled => AccountState::Throttled,
+            delivery::State::Paused => AccountState::Paused,
+            delivery::State::Blocked => AccountState::Blocked,
+        };
+        let trouble = delivery.trouble.as_ref();
+        let rule = trouble.and_then(|trouble| trouble.rule);
         AccountStatus {
             name: self.name.clone(),
             mailbox: self.mailbox.clone(),
             host: self.host.clone(),
             state,
-            reason,
+            reason: trouble.map(|trouble| trouble.reason.clone()),
+            rule: rule.map(|rule| rule.key.to_owned()),
+            why: rule.map(|rule| rule.sentence.to_owned()),
+            remedy: rule.map(|rule| rule.remedy.to_owned()),
             since,
-            next_probe_at,
+            next_probe_at: trouble.map(|trouble| wall(trouble.next_probe)),
+            probing: trouble.is_some_and(|trouble| trouble.is_probing),
             connections: delivery.connections as u32,
             sent_last_minute: delivery.sent_last_minute as u32,
             messages_per_minute: delivery.messages_per_minute.unwrap_or(0) as u32,
             token,
             last_error: delivery.last_error,
+            unknown_replies: delivery.unknown_replies.count,
+            last_unknown_reply: delivery.unknown_replies.last,
         }
     }
 }

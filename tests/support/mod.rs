@@ -195,3 +195,10 @@ impl Bench {
         assert!(violations.is_empty(), "{violations:?}");
     }
 }
+
+/// The runtime's clock jumps ahead; every wait that ends by then has ended. For tests of one thread.
+pub async fn jump(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}

@@ -10,6 +10,7 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::history::origin;
 use crate::cli::output::Output;
 use crate::cli::text::{count, harmless, local_time, since, size, until};
+use crate::delivery::{Rule, explain};
 use crate::queue::{
     AttemptRecord, EventRecord, MessageDetail, MessageState, QueueId, RecipientState, Selection,
 };
@@ -146,6 +147,7 @@ fn page(detail: &MessageDetail, sender: &Sender, now: Timestamp) -> Vec<String> 
                 .to_owned(),
         );
     }
+    lines.extend(meanings(detail));
     lines.push(match message.attempts {
         0 => "no attempt yet".to_owned(),
         attempts => count(u64::from(attempts), "attempt"),
@@ -156,6 +158,25 @@ fn page(detail: &MessageDetail, sender: &Sender, now: Timestamp) -> Vec<String> 
         lines.extend(detail.events.iter().map(event));
     }
     lines
+}
+
+/// What the replies to recipients mean, each meaning once; delivered ones need no explaining.
+fn meanings(detail: &MessageDetail) -> Vec<String> {
+    let mut rules: Vec<&Rule> = Vec::new();
+    let undelivered = detail.message.recipients.iter();
+    let undelivered = undelivered.filter(|one| one.state != RecipientState::Delivered);
+    for rule in undelivered.filter_map(|one| explain(one.reply.as_deref()?)) {
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    let lines = |rule: &Rule| {
+        [
+            format!("  why: {}", rule.sentence),
+            format!("  remedy: {}", rule.remedy),
+        ]
+    };
+    rules.into_iter().flat_map(lines).collect()
 }
 
 fn event(event: &EventRecord) -> String {
@@ -309,8 +330,12 @@ mod tests {
             host: "smtp.office365.com".into(),
             state: AccountState::Paused,
             reason: Some("535 5.7.3 Authentication unsuccessful".into()),
+            rule: None,
+            why: None,
+            remedy: None,
             since: at("2026-11-20T09:30:00Z"),
             next_probe_at: Some(at("2026-11-20T10:01:00Z")),
+            probing: false,
             connections: 0,
             sent_last_minute: 0,
             messages_per_minute: 30,
@@ -322,6 +347,8 @@ mod tests {
                 next_try_at: None,
             },
             last_error: None,
+            unknown_replies: 0,
+            last_unknown_reply: None,
         }))
     }
 
@@ -338,6 +365,33 @@ mod tests {
         ] {
             assert!(page.contains(part), "{part:?} in\n{page}");
         }
+    }
+
+    #[test]
+    fn replies_are_explained_once_each() {
+        let now = at("2026-11-20T10:00:00Z");
+        let mut detail = detail(MessageState::Failed);
+        let recipient = |state, reply: &str| RecipientRecord {
+            address: "desk@contoso.com".into(),
+            state,
+            reply: Some(reply.into()),
+        };
+        detail.message.recipients = vec![
+            recipient(RecipientState::Failed, "550 5.1.1 no such user"),
+            recipient(
+                RecipientState::Failed,
+                "550 5.1.10 RESOLVER.ADR.RecipientNotFound",
+            ),
+            recipient(RecipientState::Delivered, "250 2.0.0 OK"),
+            recipient(RecipientState::Failed, "550 5.9.9 never heard of"),
+        ];
+        let lines = page(&detail, &Sender::Stopped, now);
+        let meanings: Vec<_> = lines
+            .iter()
+            .filter(|line| line.starts_with("  why: ") || line.starts_with("  remedy: "))
+            .collect();
+        assert_eq!(meanings.len(), 2, "{meanings:?}");
+        assert_eq!(meanings[0], "  why: There is no such recipient.");
     }
 
     #[test]
