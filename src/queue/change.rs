@@ -379,7 +379,7 @@ fn revive(
     connection
         .prepare_cached(
             "UPDATE message SET state = 0, due_ms = ?2, born_ms = ?3, attempts = 0,
-                 ended_wall_ms = NULL
+                 ended_wall_ms = NULL, tell = 0
              WHERE seq = ?1",
         )?
         .execute(params![
@@ -431,7 +431,8 @@ fn delete(connection: &Connection, seq: i64) -> rusqlite::Result<()> {
         .execute([seq])?;
     connection
         .prepare_cached(
-            "UPDATE message SET state = 6, stored = 0, ended_wall_ms = ?2 WHERE seq = ?1",
+            "UPDATE message SET state = 6, stored = 0, ended_wall_ms = ?2, tell = 0
+             WHERE seq = ?1",
         )?
         .execute(params![seq, wall_ms()])?;
     Ok(())

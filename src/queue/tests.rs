@@ -4,6 +4,7 @@ mod damage;
 mod hands;
 mod history;
 mod migration;
+mod notice;
 mod opening;
 mod transfer;
 mod verify;
