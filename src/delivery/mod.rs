@@ -11,6 +11,7 @@ mod connection;
 mod content;
 mod dispatcher;
 mod journal;
+mod notices;
 mod outcome;
 mod pacing;
 mod quota;
@@ -20,6 +21,10 @@ mod worker;
 
 pub use circuit::Cause;
 pub use dispatcher::Dispatcher;
+pub use notices::{
+    Destination, Explain, Explanation, NoticeAccount, NoticeSettings, Notices, NoticesHandle,
+    meaning,
+};
 pub use quota::Quota;
 pub use settings::{Settings, Timeouts};
 pub use status::{Status, TroubleStatus};

@@ -124,6 +124,11 @@ impl Account {
         &self.quota
     }
 
+    /// How it does.
+    pub(super) fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
     pub(super) fn view(&self) -> AccountView {
         AccountView {
             name: self.section.name.clone(),
