@@ -4,8 +4,11 @@
 use crate::delivery::Explanation;
 use crate::mail::EnhancedStatus;
 
-/// Subject and detail of a code, or subject alone; the first row that fits holds. Sentence, remedy.
-const MEANINGS: [((u16, Option<u16>), &str, &str); 12] = [
+/// Subject and detail of a code, or subject alone.
+type Code = (u16, Option<u16>);
+
+/// Code, sentence, remedy; the first row that fits holds.
+const MEANINGS: [(Code, &str, &str); 12] = [
     (
         (1, Some(8)),
         "the service does not accept the sender's address, or has blocked it",
@@ -73,7 +76,7 @@ const MEANINGS: [((u16, Option<u16>), &str, &str); 12] = [
 pub fn meaning(reply: &str) -> Option<Explanation> {
     let status = reply.split(' ').nth(1)?;
     let status = EnhancedStatus::parse(status).ok()?;
-    let fits = |(subject, detail): (u16, Option<u16>)| {
+    let fits = |(subject, detail): Code| {
         status.subject() == subject && detail.is_none_or(|detail| status.detail() == detail)
     };
     let (_, sentence, remedy) = MEANINGS.iter().find(|(code, _, _)| fits(*code))?;

@@ -16,6 +16,7 @@ mod settings;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::mem;
 use std::time::Duration;
 
@@ -104,7 +105,7 @@ impl Notices {
             // Whoever makes the settings may have gone; those that hold go on holding.
             let changed = async {
                 if self.settings.changed().await.is_err() {
-                    std::future::pending().await
+                    pending::<()>().await;
                 }
             };
             tokio::select! {

@@ -148,22 +148,19 @@ impl<'a> Round<'a> {
             let debts = self.read(read).await?;
             for debt in &debts {
                 let path = debt.reverse_path.as_str();
-                match Mailbox::parse(path) {
-                    Ok(to) => {
-                        let letterbox = Letterbox {
-                            account,
-                            mailbox: &of.mailbox,
-                            to,
-                            reverse_path: Some(path),
-                        };
-                        self.empty(&letterbox).await?;
-                    }
-                    // The null path: nobody to tell.
-                    Err(_) => {
-                        let owing = self.owing(account, Some(path)).await?;
-                        self.queue.tell_nobody(&owing, None).await?;
-                    }
-                }
+                let Ok(to) = Mailbox::parse(path) else {
+                    // The null path: there is nobody to tell.
+                    let owing = self.owing(account, Some(path)).await?;
+                    self.queue.tell_nobody(&owing, None).await?;
+                    continue;
+                };
+                let letterbox = Letterbox {
+                    account,
+                    mailbox: &of.mailbox,
+                    to,
+                    reverse_path: Some(path),
+                };
+                self.empty(&letterbox).await?;
             }
             match debts.into_iter().next_back() {
                 Some(last) => after = Some(last.reverse_path),
@@ -201,23 +198,17 @@ impl<'a> Round<'a> {
 
     /// How many notices the address may get now; none: it has had enough for the moment.
     async fn room(&mut self, to: &Mailbox) -> Result<Option<usize>, StorageError> {
-        let window = |at: Timestamp, back: bool| {
-            let moved = if back {
-                at.checked_sub(WINDOW)
-            } else {
-                at.checked_add(WINDOW)
-            };
-            moved.unwrap_or(at)
-        };
-        // Also those of this very round, which are younger than `now`. What a clock that was set back
-        // by much has left in the future does not count.
-        let (since, until) = (window(self.now, true), window(self.now, false));
+        let after = |at: Timestamp| at.checked_add(WINDOW).unwrap_or(at);
+        let since = self.now.checked_sub(WINDOW).unwrap_or(self.now);
+        // Also those of this very round, which are younger than `now`; but not what a clock that was set
+        // back by much has left in the future.
+        let until = after(self.now);
         let destination = to.to_string();
         let read = move |reader: Reader| reader.notices_to(&destination, since, until);
         let (sent, first) = self.read(read).await?;
         let room = NOTICES_MAX.saturating_sub(sent);
         if let (0, Some(first)) = (room, first) {
-            let wait = window(first, false).duration_since(self.now);
+            let wait = after(first).duration_since(self.now);
             let wait = Duration::try_from(wait).unwrap_or_default().min(WINDOW);
             // A moment more, for the comparison to be over.
             self.pause = self.pause.min(wait + Duration::from_secs(1));

@@ -2,7 +2,7 @@
 
 use memchr::memmem;
 
-use super::encoding::{body, one_line, shortened, unstructured};
+use super::encoding::{body, field, one_line, shortened, unstructured};
 use super::fields::header_section;
 use super::{Composed, Heading, Notice, NoticeKind, Returned, report, words};
 use crate::mail::date_time;
@@ -38,8 +38,9 @@ impl Notice<'_> {
         while memmem::find(returned.octets(), boundary.as_bytes()).is_some() {
             boundary.push('_');
         }
-        content.push_str("Content-Type: multipart/report; report-type=delivery-status;\r\n");
-        content.push_str(&format!(" boundary=\"{boundary}\"\r\n\r\n"));
+        let kind = "multipart/report; report-type=delivery-status;\r\n boundary=";
+        content.push_str(&field("Content-Type", &format!("{kind}\"{boundary}\"")));
+        content.push_str("\r\n");
         let (encoding, text) = body(words::words(self).as_bytes());
         part(
             &mut content,
@@ -114,19 +115,19 @@ fn fits(message: &[u8]) -> bool {
 /// The fields that every notice begins with.
 pub(super) fn header(heading: &Heading<'_>, subject: &str, about: Option<&str>) -> String {
     // An address has 254 octets at most, and must not be folded inside its quotes.
-    let mut header = format!(
-        "From: \"Mail Delivery System\" <{}>\r\nTo: <{}>\r\n",
-        one_line(heading.from),
-        one_line(heading.to)
-    );
+    let from = format!("\"Mail Delivery System\" <{}>", one_line(heading.from));
+    let mut header = field("From", &from);
+    header.push_str(&field("To", &format!("<{}>", one_line(heading.to))));
     header.push_str(&unstructured("Subject", subject));
-    header.push_str(&format!("Date: {}\r\n", date_time(heading.date)));
-    header.push_str(&format!("Message-ID: {}\r\n", message_id(heading)));
+    header.push_str(&field("Date", &date_time(heading.date)));
+    header.push_str(&field("Message-ID", &message_id(heading)));
     if let Some(id) = about.filter(|id| is_message_id(id)) {
-        header.push_str(&format!("In-Reply-To: {id}\r\nReferences: {id}\r\n"));
+        header.push_str(&field("In-Reply-To", id));
+        header.push_str(&field("References", id));
     }
-    header.push_str("Auto-Submitted: auto-replied\r\nX-Auto-Response-Suppress: All\r\n");
-    header.push_str("MIME-Version: 1.0\r\n");
+    header.push_str(&field("Auto-Submitted", "auto-replied"));
+    header.push_str(&field("X-Auto-Response-Suppress", "All"));
+    header.push_str(&field("MIME-Version", "1.0"));
     header
 }
 
@@ -147,7 +148,15 @@ fn is_message_id(text: &str) -> bool {
 }
 
 fn part(content: &mut String, boundary: &str, kind: &str, encoding: &str) {
-    content.push_str(&format!(
-        "\r\n--{boundary}\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
-    ));
+    for piece in ["\r\n--", boundary, "\r\n", &body_fields(kind, encoding)] {
+        content.push_str(piece);
+    }
+}
+
+/// What a body, or a part of one, is; with the empty line after it.
+pub(super) fn body_fields(kind: &str, encoding: &str) -> String {
+    let mut fields = field("Content-Type", kind);
+    fields.push_str(&field("Content-Transfer-Encoding", encoding));
+    fields.push_str("\r\n");
+    fields
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::compose::{header, message_id};
+use super::compose::{body_fields, header, message_id};
 use super::encoding::{body, one_line, shortened};
 use super::words::paragraph;
 use super::{Composed, Heading, NoticeKind};
@@ -55,9 +55,7 @@ impl Digest<'_> {
         };
         let (encoding, text) = body(self.words().as_bytes());
         let mut content = header(&self.heading, &subject, None);
-        content.push_str(&format!(
-            "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
-        ));
+        content.push_str(&body_fields("text/plain; charset=utf-8", encoding));
         content.push_str(&text);
         Composed {
             content: content.into_bytes(),

@@ -40,6 +40,11 @@ pub(super) fn shortened(text: &str, max: usize) -> Cow<'_, str> {
     }
 }
 
+/// `NAME: VALUE` on one line, for what is short and must not be folded.
+pub(super) fn field(name: &str, value: &str) -> String {
+    format!("{name}: {value}\r\n")
+}
+
 /// `NAME: VALUE` for unstructured text, folded, with encoded words (RFC 2047) where it needs them.
 pub(super) fn unstructured(name: &str, text: &str) -> String {
     let text = one_line(text);

@@ -2,7 +2,7 @@
 
 use jiff::Zoned;
 
-use super::encoding::{address_xtext, ascii_line, folded, shortened};
+use super::encoding::{address_xtext, ascii_line, field, folded, shortened};
 use super::{Notice, NoticeKind, Undelivered};
 use crate::mail::{EnhancedStatus, date_time};
 
@@ -33,11 +33,11 @@ pub(super) fn report(notice: &Notice<'_>) -> String {
 fn group(notice: &Notice<'_>, recipient: &Undelivered<'_>, text: &mut String) {
     if let Some((kind, address)) = recipient.original {
         let original = typed(kind, address);
-        text.push_str(&format!("Original-Recipient: {original}\r\n"));
+        text.push_str(&field("Original-Recipient", &original));
     }
     // Addresses fit into a line, and must not be folded inside their quotes.
     let address = typed("rfc822", recipient.address);
-    text.push_str(&format!("Final-Recipient: {address}\r\n"));
+    text.push_str(&field("Final-Recipient", &address));
     let action = match notice.kind {
         NoticeKind::Delayed => "delayed",
         NoticeKind::Failed => "failed",
@@ -69,7 +69,7 @@ fn group(notice: &Notice<'_>, recipient: &Undelivered<'_>, text: &mut String) {
 }
 
 fn date(name: &str, at: &Zoned) -> String {
-    format!("{name}: {}\r\n", date_time(at))
+    field(name, &date_time(at))
 }
 
 /// `address-type ";" generic-address`; what is not US-ASCII is of type `utf-8` and encoded, so that the

@@ -226,6 +226,13 @@ async fn what_is_owed_is_found_through_its_index() {
              WHERE notice_to = 'a' AND received_wall_ms BETWEEN 1 AND 2",
             "message_notice",
         ),
+        (
+            "SELECT seq, id FROM message
+             WHERE account = 'a' AND state IN (0, 2) AND state < 4 AND born_ms <= 5
+                 AND tell = 0 AND notice_to IS NULL
+             LIMIT 3",
+            "message_waiting",
+        ),
     ] {
         let plan: String = connection
             .query_row(&format!("EXPLAIN QUERY PLAN {query}"), [], |row| {
