@@ -2,7 +2,7 @@
 //!
 //! Every life event is written by one function here, so that a queue id alone retrieves the whole
 //! story and scripts can rely on the words: `received`, `attempt`, `delivered`, `deferred`,
-//! `failed`, `expired`, `incident`.
+//! `failed`, `expired`, `notice`, `incident`.
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -206,6 +206,35 @@ impl Attempted<'_> {
             why = self.why,
             remedy = self.remedy,
             "expired"
+        );
+    }
+}
+
+/// Somebody is told that mail has failed or is late.
+#[derive(Clone, Copy, Debug)]
+pub struct Notice<'a> {
+    /// The queue id of the notice.
+    pub queue_id: &'a str,
+    /// `failed`, `delayed` or `digest`.
+    pub kind: &'a str,
+    /// The queue id of the message it tells of; how many messages, if it is a digest.
+    pub about: &'a str,
+    /// The address it goes to.
+    pub to: &'a str,
+    /// The account that sends it.
+    pub account: &'a str,
+}
+
+impl Notice<'_> {
+    /// It is in the queue.
+    pub fn log(&self) {
+        tracing::info!(
+            queue_id = self.queue_id,
+            kind = self.kind,
+            about = self.about,
+            to = self.to,
+            account = self.account,
+            "notice"
         );
     }
 }

@@ -12,6 +12,7 @@ mod connection;
 mod content;
 mod dispatcher;
 mod journal;
+mod notices;
 mod pacing;
 mod pause;
 mod quota;
@@ -23,6 +24,10 @@ mod trouble;
 mod worker;
 
 pub use dispatcher::Dispatcher;
+pub use notices::{
+    Destination, Explain, Explanation, NoticeAccount, NoticeSettings, Notices, NoticesHandle,
+    meaning,
+};
 pub use pause::{Cause, PausePolicy, Probe, State};
 pub use quota::Quota;
 pub use rules::{Rule, Verdict, classify, explain};

@@ -56,6 +56,21 @@ impl Envelope {
         })
     }
 
+    /// For one recipient.
+    pub fn to_one(
+        reverse_path: ReversePath,
+        forward_path: Mailbox,
+        body_type: BodyType,
+        smtputf8: bool,
+    ) -> Self {
+        Self {
+            reverse_path,
+            recipients: vec![Recipient { forward_path }],
+            body_type,
+            smtputf8,
+        }
+    }
+
     /// Where notices go.
     pub fn reverse_path(&self) -> &ReversePath {
         &self.reverse_path

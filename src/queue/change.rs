@@ -386,7 +386,7 @@ fn revive(
     connection
         .prepare_cached(
             "UPDATE message SET state = 0, due_ms = ?2, born_ms = ?3, attempts = 0,
-                 ended_wall_ms = NULL
+                 ended_wall_ms = NULL, tell = 0
              WHERE seq = ?1",
         )?
         .execute(params![
@@ -439,7 +439,7 @@ fn delete(connection: &Connection, shared: &Shared, seq: i64) -> rusqlite::Resul
         .execute([seq])?;
     connection
         .prepare_cached(
-            "UPDATE message SET state = 6, stored = 0, due_ms = ?2, ended_wall_ms = ?3
+            "UPDATE message SET state = 6, stored = 0, due_ms = ?2, ended_wall_ms = ?3, tell = 0
              WHERE seq = ?1",
         )?
         .execute(params![seq, shared.clock.now_ms(), shared.clock.wall_ms()])?;

@@ -6,8 +6,9 @@ use crate::mail::{BodyType, Envelope};
 use crate::queue::bounds::Reservation;
 use crate::queue::content::StoredFile;
 use crate::queue::import::Imported;
+use crate::queue::notice::NoticeOf;
 use crate::queue::store::Shared;
-use crate::queue::{MessageState, QueueId, RecipientState, change, event};
+use crate::queue::{MessageState, QueueId, RecipientState, change, event, notice};
 
 /// Everything about a message but its content.
 #[derive(Clone, Debug)]
@@ -43,7 +44,16 @@ pub(super) struct NewMessage {
     pub(super) size_bytes: u64,
     pub(super) reservation: Reservation,
     /// How it came, if not from a client.
-    pub(super) imported: Option<Box<Imported>>,
+    pub(super) made_by: Maker,
+}
+
+/// How a message came to the queue.
+#[derive(Debug)]
+pub(super) enum Maker {
+    Client,
+    Operator(Box<Imported>),
+    /// The daemon itself, to tell of others.
+    Daemon(Box<NoticeOf>),
 }
 
 #[derive(Debug)]
@@ -121,15 +131,18 @@ pub(super) fn insert(
             .prepare_cached("INSERT INTO content (seq, data) VALUES (?1, ?2)")?
             .execute(params![seq, octets])?;
     }
-    if let Some(imported) = &message.imported {
-        connection
-            .prepare_cached("UPDATE message SET last_reply = ?2 WHERE seq = ?1")?
-            .execute(params![seq, imported.last_reply])?;
-        if imported.held {
-            change::hold(connection, shared, seq, &submission.account, None)?;
+    match &message.made_by {
+        Maker::Client => Ok(()),
+        Maker::Operator(imported) => {
+            connection
+                .prepare_cached("UPDATE message SET last_reply = ?2 WHERE seq = ?1")?
+                .execute(params![seq, imported.last_reply])?;
+            if imported.held {
+                change::hold(connection, shared, seq, &submission.account, None)?;
+            }
+            let detail = imported.detail.as_deref();
+            event::record(connection, seq, "imported", &imported.actor, detail)
         }
-        let detail = imported.detail.as_deref();
-        event::record(connection, seq, "imported", &imported.actor, detail)?;
+        Maker::Daemon(about) => notice::store(connection, seq, message.id, about),
     }
-    Ok(())
 }

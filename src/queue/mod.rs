@@ -8,6 +8,7 @@
 //! Queue::draft -> Draft -> commit -> Receipt            taken in
 //! Queue::lease -> Lease -> settle(Settlement) | release tried, as often as it takes
 //! Queue::change -> Change -> step, step, ...            an operator's hands
+//! Reader::debts -> Owing -> Draft::commit_notice        who is still to be told
 //! Reader::list, show, history, export; verify           looking, without touching
 //! ```
 //!
@@ -38,7 +39,9 @@ mod import;
 mod insert;
 mod lease;
 mod lock;
+mod notice;
 mod op;
+mod owing;
 mod owner;
 mod query;
 mod records;
@@ -69,6 +72,8 @@ pub use id::{QueueId, QueueIdError};
 pub use import::{Import, ImportError, ImportRequest};
 pub use insert::{Origin, Submission};
 pub use lease::{Lease, Leased, LeasedMessage};
+pub use notice::{NoticeError, NoticeOf};
+pub use owing::{Case, Debt, Owing};
 pub use query::Reader;
 pub use records::{
     AttemptRecord, Counts, EventRecord, MessageDetail, MessageRecord, RecipientRecord,

@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use crate::queue::change::{self, Changed};
 use crate::queue::insert::{NewContent, NewMessage};
+use crate::queue::notice::Telling;
 use crate::queue::retention::Swept;
 use crate::queue::settle::Settled;
 use crate::queue::{Leased, Outcome, Receipt, Settlement, StorageError};
@@ -34,6 +35,10 @@ pub(super) enum Op {
         request: Box<change::Request>,
         answer: Answer<Changed>,
     },
+    Tell {
+        telling: Telling,
+        answer: Answer<()>,
+    },
     /// Leases were dropped.
     Look,
     Close,
@@ -54,6 +59,7 @@ impl Op {
             Self::Settle { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Maintain { answer } => drop(answer.send(Err(error.clone()))),
             Self::Change { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Tell { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Look | Self::Close => {}
         }
     }
@@ -95,6 +101,7 @@ pub(super) enum Done {
     Settled(Box<Settled>, Answer<Outcome>),
     Maintained(Swept, Answer<Swept>),
     Changed(Box<Changed>, Answer<Changed>),
+    Told(Answer<()>),
 }
 
 impl Done {
@@ -118,6 +125,7 @@ impl Done {
             Self::Settled(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Maintained(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Changed(_, answer) => drop(answer.send(Err(error.clone()))),
+            Self::Told(answer) => drop(answer.send(Err(error.clone()))),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::queue::{
 pub struct Reader {
     pub(super) directory: PathBuf,
     /// Inside the daemon: turns queue time into what the wall clock will show.
-    shared: Option<Arc<Shared>>,
+    pub(super) shared: Option<Arc<Shared>>,
 }
 
 /// What [`Reader::detail`] reads.

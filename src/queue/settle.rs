@@ -8,7 +8,7 @@ use crate::queue::insert::STORED_FILE;
 use crate::queue::query::text;
 use crate::queue::shares::Holder;
 use crate::queue::store::Shared;
-use crate::queue::{MessageState, QueueId, RecipientState, StorageError};
+use crate::queue::{MessageState, QueueId, RecipientState, StorageError, notice};
 
 /// The result of one attempt.
 #[derive(Clone, Debug)]
@@ -173,7 +173,7 @@ pub(super) fn settle(
     connection
         .prepare_cached(
             "UPDATE message SET state = ?2, due_ms = ?3, attempts = ?4, last_reply = ?5,
-                 ended_wall_ms = ?6, stored = iif(?7, 0, stored)
+                 ended_wall_ms = ?6, stored = iif(?7, 0, stored), tell = iif(?6 IS NULL, tell, 0)
              WHERE seq = ?1",
         )?
         .execute(params![
@@ -185,6 +185,9 @@ pub(super) fn settle(
             ended.then_some(wall_ms),
             content_goes,
         ])?;
+    if state == MessageState::Failed {
+        notice::owe(connection, seq)?;
+    }
     if content_goes && row.stored != STORED_FILE {
         connection
             .prepare_cached("DELETE FROM content WHERE seq = ?1")?

@@ -96,6 +96,8 @@ pub(super) struct Shared {
     /// Weak, so that the inbox closes with the last [`Queue`].
     nudge: mpsc::WeakSender<Op>,
     wakers: Mutex<HashMap<String, Arc<Notify>>>,
+    /// Somebody is to be told of a failure.
+    pub(super) owing: Arc<Notify>,
     latched: watch::Sender<bool>,
 }
 
@@ -188,6 +190,7 @@ impl Queue {
             dropped_leases: Mutex::new(void),
             nudge: ops.downgrade(),
             wakers: Mutex::default(),
+            owing: Arc::default(),
             latched: watch::Sender::new(false),
             tuning,
             directory: directory.clone(),
@@ -260,6 +263,11 @@ impl Queue {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         Arc::clone(wakers.entry(account.to_owned()).or_default())
+    }
+
+    /// Is notified when a message has failed that somebody may have to be told of.
+    pub fn owing_waker(&self) -> Arc<Notify> {
+        Arc::clone(&self.shared.owing)
     }
 
     /// Starts or stops the account's active time: messages age only while it runs (promise 4).

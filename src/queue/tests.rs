@@ -6,6 +6,7 @@ mod fairness;
 mod hands;
 mod history;
 mod migration;
+mod notice;
 mod opening;
 mod time;
 mod transfer;

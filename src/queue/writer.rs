@@ -19,7 +19,7 @@ use crate::queue::op::{Done, Op, Transaction};
 use crate::queue::settle;
 use crate::queue::store::Shared;
 use crate::queue::turn::Turns;
-use crate::queue::{Receipt, StorageError, content, lease, retention};
+use crate::queue::{MessageState, Receipt, StorageError, content, lease, notice, retention};
 
 /// Requests that may wait; sessions beyond that wait for a place.
 pub(super) const INBOX_MAX: usize = 1024;
@@ -276,6 +276,13 @@ impl Writer {
                     Err(error) => drop(answer.send(Err(error))),
                 }
             }
+            Op::Tell { telling, answer } => {
+                let told = self.guarded(|connection| Ok(notice::tell(connection, &telling)?));
+                match told {
+                    Ok(()) => done.push(Done::Told(answer)),
+                    Err(error) => drop(answer.send(Err(error))),
+                }
+            }
             Op::Look | Op::Close => {}
         }
     }
@@ -314,6 +321,9 @@ impl Writer {
                 if settled.outcome.retry_in.is_some() {
                     self.shared.wake(&settled.account);
                 }
+                if settled.outcome.state == MessageState::Failed {
+                    self.shared.owing.notify_one();
+                }
                 let _ = answer.send(Ok(settled.outcome));
             }
             Done::Maintained(swept, answer) => {
@@ -323,6 +333,7 @@ impl Writer {
                 changed.take_effect(&self.shared);
                 let _ = answer.send(Ok(*changed));
             }
+            Done::Told(answer) => drop(answer.send(Ok(()))),
         }
     }
 

@@ -147,6 +147,11 @@ impl Account {
             && !is_shared_tenant(&section.tenant_id)
     }
 
+    /// How it does.
+    pub(super) fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
     pub(super) fn view(&self) -> AccountView {
         AccountView {
             name: self.section.name.clone(),

@@ -15,7 +15,7 @@ use super::reload::{Changes, Refused};
 use super::view::{Shown, View};
 use crate::admin;
 use crate::config::{Account, Settings};
-use crate::delivery::{Quota, Tenant};
+use crate::delivery::{self, NoticeSettings, Notices, NoticesHandle, Quota, Tenant};
 use crate::listener::{self, Listener, Stop};
 use crate::queue::Queue;
 use crate::telemetry;
@@ -41,6 +41,8 @@ pub(super) struct Parts {
     /// Quotas of mailboxes that no account uses any more, until a minute has passed.
     lingering: Vec<Lingering>,
     admin: Option<(PathBuf, CancellationToken)>,
+    /// Whoever tells senders; nobody before the start.
+    notices: Option<NoticesHandle>,
 }
 
 /// A listener at work.
@@ -93,6 +95,7 @@ impl Parts {
             accounts: BTreeMap::new(),
             lingering: Vec::new(),
             admin: None,
+            notices: None,
         }
     }
 
@@ -123,6 +126,7 @@ impl Parts {
                 ("queue changed", now.queue != settings.queue),
                 ("admin socket moved", admin.is_some()),
                 ("log level changed", now.log.level != settings.log.level),
+                ("failure notices changed", now.bounce != settings.bounce),
             ];
             let others = others.into_iter().filter(|(_, differs)| *differs);
             changes.0.extend(others.map(|(what, _)| what.to_owned()));
@@ -332,6 +336,7 @@ impl Parts {
         self.queue.retune(&next.settings.queue_part());
         self.switch_listeners(next.listeners).await;
         self.switch_accounts(next.accounts).await;
+        self.switch_notices(&next.settings);
         if let Some(server) = next.admin {
             self.switch_admin(server);
         }
@@ -401,6 +406,24 @@ impl Parts {
             self.lingering.retain(|one| !one.quota.is(&quota));
         }
         self.lingering.retain(|one| !one.quota.is_unused());
+    }
+
+    /// After the accounts: their mail fails, and their mailboxes write of it.
+    fn switch_notices(&mut self, settings: &Settings) {
+        let accounts = self.accounts.iter();
+        let statuses = accounts.map(|(name, at_work)| (name.clone(), at_work.account().status()));
+        let part = settings.notice_part(&statuses.collect(), delivery::meaning);
+        match &self.notices {
+            Some(handle) => handle.apply(part),
+            None => self.notices = Some(self.start_notices(part)),
+        }
+    }
+
+    fn start_notices(&mut self, settings: NoticeSettings) -> NoticesHandle {
+        let (notices, handle) = Notices::new(self.queue.clone(), settings);
+        let stop = self.stop.drain.child_token();
+        self.sending.spawn(notices.run(stop));
+        handle
     }
 
     fn switch_admin(&mut self, server: admin::Server) {

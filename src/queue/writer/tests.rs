@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::queue::Leased;
+use crate::queue::insert::Maker;
 use crate::queue::tests::{settings, submission};
 use crate::queue::{MessageState, Queue, QueueId, schema};
 
@@ -61,7 +62,7 @@ impl Bench {
             content,
             size_bytes: size as u64,
             reservation: self.queue.shared.room.reserve(None, size as u64).unwrap(),
-            imported: None,
+            made_by: Maker::Client,
         });
         (id, Op::Commit { message, answer }, answered)
     }
