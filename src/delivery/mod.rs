@@ -9,10 +9,12 @@
 mod circuit;
 mod connection;
 mod content;
+mod dial;
 mod dispatcher;
 mod journal;
 mod outcome;
 mod pacing;
+mod parts;
 mod quota;
 mod settings;
 mod status;

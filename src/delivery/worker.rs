@@ -1,6 +1,5 @@
 //! One of an account's connections, and the attempts made over it.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -10,10 +9,10 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::delivery::connection::{Connection, ConnectionError, Interrupted};
+use crate::delivery::connection::{Connection, ConnectionError, Interrupted, Rest};
 use crate::delivery::outcome::{Verdict, judge};
+use crate::delivery::parts::Parts;
 use crate::delivery::quota::Tenure;
-use crate::delivery::settings::IDLE_MAX;
 use crate::delivery::{Cause, Settings, journal};
 use crate::oauth::{AccessToken, Refusal, TokenSource};
 use crate::queue::{Disposition, Lease, Queue, RecipientOutcome, Retry, Settlement, StorageError};
@@ -25,7 +24,7 @@ pub(super) enum Job {
     /// Find out whether the account can authenticate; keep the connection.
     Probe,
     /// Try to send a message.
-    Deliver(Lease),
+    Deliver(Box<Lease>),
 }
 
 /// What came of a job.
@@ -128,12 +127,11 @@ impl Worker {
                 Some(connection) => tokio::select! {
                     biased;
                     job = jobs.recv() => job,
-                    () = connection.stirs() => {
-                        self.connection = None;
-                        continue;
-                    }
-                    () = sleep(IDLE_MAX) => {
-                        self.close().await;
+                    rest = connection.rest() => {
+                        match rest {
+                            Rest::Disturbed => self.connection = None,
+                            Rest::LongEnough => self.close().await,
+                        }
                         continue;
                     }
                 },
@@ -149,7 +147,7 @@ impl Worker {
                     was_probe: true,
                     failure: None,
                 },
-                Some(Job::Deliver(lease)) => self.deliver(lease).await,
+                Some(Job::Deliver(lease)) => self.deliver(*lease).await,
                 None => break,
             };
             if reports.send(report).await.is_err() {
@@ -169,11 +167,13 @@ impl Worker {
         let started_at = SystemTime::now();
         tracing::debug!(queue_id = %lease.id, account = lease.account, "attempt");
         let mut attempt = Attempt::default();
-        let count = lease.envelope.recipients().len();
-        let step = self.shared.settings.recipients_per_message_max.max(1);
-        for start in (0..count).step_by(step) {
-            let range = start..count.min(start + step);
-            if !self.send_part(&lease, range, &mut attempt).await {
+        let most = self.shared.settings.recipients_per_message_max;
+        let mut parts = Parts::new(lease.envelope.recipients().len(), most);
+        while let Some(part) = parts.next() {
+            if !self
+                .send_part(&lease, &part, &mut parts, &mut attempt)
+                .await
+            {
                 break;
             }
         }
@@ -232,10 +232,11 @@ impl Worker {
     async fn send_part(
         &mut self,
         lease: &Lease,
-        range: Range<usize>,
+        part: &[usize],
+        parts: &mut Parts,
         attempt: &mut Attempt,
     ) -> bool {
-        let Some(envelope) = lease.envelope.part(range.clone()) else {
+        let Some(envelope) = lease.envelope.part(part) else {
             return false;
         };
         let mut may_reconnect = true;
@@ -259,8 +260,18 @@ impl Worker {
             {
                 Ok(outcome) => {
                     attempt.presented += 1;
-                    let decided = outcome.recipients.into_iter().map(Some);
-                    attempt.take(lease, range, decided);
+                    let left_over = outcome.left_over();
+                    let taken = outcome.taken();
+                    let mut decided: Vec<_> = outcome.recipients.into_iter().map(Some).collect();
+                    let mut next = Vec::with_capacity(left_over.len());
+                    for index in left_over {
+                        if let (Some(fate), Some(one)) = (decided.get_mut(index), part.get(index)) {
+                            *fate = None;
+                            next.push(*one);
+                        }
+                    }
+                    parts.put_back(&next, taken);
+                    attempt.take(lease, part, decided.into_iter());
                     return attempt.trouble.is_none();
                 }
                 Err(interrupted) => {
@@ -271,7 +282,7 @@ impl Worker {
                         continue;
                     }
                     attempt.presented += 1;
-                    attempt.interrupt(lease, range, *interrupted);
+                    attempt.interrupt(lease, part, *interrupted);
                     return false;
                 }
             }
@@ -280,12 +291,12 @@ impl Worker {
 
     /// A connection on which a message can be sent: the one there is, or a new one.
     async fn connect(&mut self) -> Result<&mut Connection, NoConnection> {
-        if self
-            .connection
-            .as_ref()
-            .is_some_and(|connection| !connection.is_fresh())
-        {
-            self.close().await;
+        if let Some(connection) = &mut self.connection {
+            if !connection.is_quiet().await {
+                self.connection = None;
+            } else if !connection.is_fresh() {
+                self.close().await;
+            }
         }
         let connection = if let Some(connection) = self.connection.take() {
             connection
@@ -375,12 +386,11 @@ impl Attempt {
     fn take(
         &mut self,
         lease: &Lease,
-        range: Range<usize>,
+        part: &[usize],
         decided: impl Iterator<Item = Option<(Step, Reply)>>,
     ) {
-        let numbers = lease.numbers.get(range).unwrap_or_default();
-        for (number, decided) in numbers.iter().zip(decided) {
-            let Some((step, reply)) = decided else {
+        for (index, decided) in part.iter().zip(decided) {
+            let (Some(number), Some((step, reply))) = (lease.numbers.get(*index), decided) else {
                 continue;
             };
             let text = reply.to_string();
@@ -404,7 +414,7 @@ impl Attempt {
     }
 
     /// Notes what is known of a part whose transaction broke off; the rest is tried again.
-    fn interrupt(&mut self, lease: &Lease, range: Range<usize>, interrupted: Interrupted) {
+    fn interrupt(&mut self, lease: &Lease, part: &[usize], interrupted: Interrupted) {
         let Interrupted {
             error,
             decided,
@@ -416,10 +426,12 @@ impl Attempt {
             error.to_string()
         };
         let undecided: Vec<bool> = decided.iter().map(Option::is_none).collect();
-        self.take(lease, range.clone(), decided.into_iter());
-        let numbers = lease.numbers.get(range).unwrap_or_default();
-        for (index, number) in numbers.iter().enumerate() {
-            if undecided.get(index).copied().unwrap_or(true) {
+        self.take(lease, part, decided.into_iter());
+        let numbers = part.iter().map(|index| lease.numbers.get(*index));
+        for (index, number) in numbers.enumerate() {
+            if let Some(number) = number
+                && undecided.get(index).copied().unwrap_or(true)
+            {
                 self.recipients.push(RecipientOutcome {
                     number: *number,
                     disposition: Disposition::Deferred,
@@ -429,21 +441,6 @@ impl Attempt {
         }
         self.reply = text;
         self.uncertain |= uncertain;
-    }
-}
-
-impl Interrupted {
-    /// The remote had gone before it heard of the message.
-    fn is_stale(&self) -> bool {
-        let gone = match &self.error {
-            ConnectionError::Lost(_) => true,
-            ConnectionError::Protocol(ClientError::Goodbye { step, .. }) => {
-                matches!(step, None | Some(Step::Mail | Step::Rset))
-            }
-            ConnectionError::Protocol(ClientError::Unexpected { step, .. }) => step.is_none(),
-            _ => false,
-        };
-        gone && !self.uncertain && self.decided.iter().all(Option::is_none)
     }
 }
 

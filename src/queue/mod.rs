@@ -61,7 +61,7 @@ pub use filter::{
 };
 pub use history::HistoryFilter;
 pub use id::{QueueId, QueueIdError};
-pub use import::{Import, ImportError, ImportRequest};
+pub use import::{Import, ImportError, ImportRecipient, ImportRequest};
 pub use insert::{Origin, Submission};
 pub use lease::{Lease, Leased, LeasedMessage};
 pub use query::Reader;

@@ -1,6 +1,7 @@
 //! The queue as a whole, on a real folder.
 
 mod damage;
+mod dsn;
 mod hands;
 mod history;
 mod migration;
@@ -51,9 +52,7 @@ async fn close(queue: Queue) {
 pub(super) fn submission(recipients: &[&str]) -> Submission {
     let recipients = recipients
         .iter()
-        .map(|address| Recipient {
-            forward_path: Mailbox::parse(address).unwrap(),
-        })
+        .map(|address| Recipient::from(Mailbox::parse(address).unwrap()))
         .collect();
     let reverse_path = ReversePath::parse("scanner@contoso.com").unwrap();
     Submission {
