@@ -138,9 +138,7 @@ async fn commit_one(queue: &Queue) {
 
 fn submission() -> Submission {
     let mailbox = |text| Mailbox::parse(text).expect("an address");
-    let recipients = vec![Recipient {
-        forward_path: mailbox("office@contoso.com"),
-    }];
+    let recipients = vec![Recipient::from(mailbox("office@contoso.com"))];
     let reverse_path = ReversePath::parse("scanner@contoso.com").expect("an address");
     Submission {
         envelope: Envelope::new(reverse_path, recipients, BodyType::SevenBit, false)

@@ -150,9 +150,7 @@ fn open_queue(folder: &Path) -> Queue {
 }
 
 fn submission() -> Submission {
-    let recipient = Recipient {
-        forward_path: Mailbox::parse("desk@contoso.com").unwrap(),
-    };
+    let recipient = Recipient::from(Mailbox::parse("desk@contoso.com").unwrap());
     let envelope = Envelope::new(
         ReversePath::parse("scanner@contoso.com").unwrap(),
         vec![recipient],

@@ -145,6 +145,7 @@ impl Settings {
             account: account.name.clone(),
             mailbox: account.mailbox.to_string(),
             host: upstream.host.clone(),
+            proxy: upstream.proxy.clone(),
             port: upstream.port,
             tls: match upstream.tls {
                 UpstreamTls::Starttls => smtp::Tls::StartTls,
@@ -182,6 +183,7 @@ impl Account {
             scope: self.oauth.scope.clone(),
             timeout: self.oauth.timeout,
             ca_file: self.oauth.ca_file.clone(),
+            proxy: self.smtp.proxy.clone(),
         })
     }
 }

@@ -92,7 +92,6 @@ const ACCOUNT: &[Refusal<Account>] = &[
         "client_certificate",
         "a client certificate",
     ),
-    (|a| a.smtp.proxy.is_some(), "smtp.proxy", "a proxy"),
     (
         |a| a.smtp.recipients_per_day != RECIPIENTS_PER_DAY,
         "smtp.recipients_per_day",

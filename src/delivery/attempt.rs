@@ -1,13 +1,11 @@
 //! What an attempt finds out about each recipient.
 
-use std::ops::Range;
-
-use crate::delivery::connection::{ConnectionError, Interrupted};
+use crate::delivery::connection::Interrupted;
 use crate::delivery::rules::{Rule, Verdict, classify};
 use crate::delivery::status::UnknownReplies;
 use crate::delivery::trouble::{Trouble, reply_in};
 use crate::queue::{Disposition, Lease, RecipientOutcome};
-use crate::smtp::{ClientError, Reply, Step};
+use crate::smtp::{Reply, Step};
 
 /// What an attempt has found out so far.
 #[derive(Debug, Default)]
@@ -36,39 +34,19 @@ pub(super) struct Reasons {
 }
 
 impl Attempt {
-    /// Notes how each recipient of the part `range` was decided. Returns those that are to come in
-    /// transactions of their own, as ranges.
+    /// Notes how each recipient of the part was decided, as far as it was.
     pub(super) fn take(
         &mut self,
         lease: &Lease,
-        range: Range<usize>,
+        part: &[usize],
         decided: Vec<Option<(Step, Reply)>>,
-    ) -> Vec<Range<usize>> {
-        let begin = range.start;
-        let numbers = lease.numbers.get(range).unwrap_or_default();
-        let decided: Vec<_> = decided
-            .into_iter()
-            .map(|one| one.map(|(step, reply)| (classify(Some(step), &reply), step, reply)))
-            .collect();
-        // Where nobody was accepted, another transaction would fare no better.
-        let splits = decided
-            .iter()
-            .flatten()
-            .any(|(rule, ..)| rule.verdict != Verdict::Split);
-        let mut rest: Vec<Range<usize>> = Vec::new();
+    ) {
         let mut last = None;
-        for (index, (number, one)) in numbers.iter().zip(decided).enumerate() {
-            let Some((rule, step, reply)) = one else {
+        for (index, one) in part.iter().zip(decided) {
+            let (Some(number), Some((step, reply))) = (lease.numbers.get(*index), one) else {
                 continue;
             };
-            if splits && rule.verdict == Verdict::Split {
-                let at = begin + index;
-                match rest.last_mut() {
-                    Some(run) if run.end == at => run.end = at + 1,
-                    _ => rest.push(at..at + 1),
-                }
-                continue;
-            }
+            let rule = classify(Some(step), &reply);
             let text = reply.to_string();
             // One reply to MAIL, DATA or the end of data decides all.
             let is_new = last != Some((step, rule));
@@ -85,7 +63,6 @@ impl Attempt {
                 reply: text,
             });
         }
-        rest
     }
 
     fn judge(&mut self, rule: &'static Rule, reply: &Reply, text: &str) -> Disposition {
@@ -113,12 +90,7 @@ impl Attempt {
     }
 
     /// Notes what is known of a part whose transaction broke off; the rest is tried again.
-    pub(super) fn interrupt(
-        &mut self,
-        lease: &Lease,
-        range: Range<usize>,
-        interrupted: Interrupted,
-    ) {
+    pub(super) fn interrupt(&mut self, lease: &Lease, part: &[usize], interrupted: Interrupted) {
         let Interrupted {
             error,
             decided,
@@ -129,15 +101,9 @@ impl Attempt {
         } else {
             error.to_string()
         };
-        let mut open: Vec<usize> = Vec::new();
-        for (index, at) in range.clone().enumerate() {
-            if decided.get(index).is_none_or(Option::is_none) {
-                open.push(at);
-            }
-        }
-        // There is no connection for those that were to come separately: they wait with the others.
-        let split = self.take(lease, range, decided);
-        open.extend(split.into_iter().flatten());
+        let undecided = |at: &usize| decided.get(*at).is_none_or(Option::is_none);
+        let open: Vec<usize> = (0..part.len()).filter(undecided).collect();
+        self.take(lease, part, decided);
         if let Some((step, reply)) = reply_in(&error) {
             let rule = classify(step, reply);
             if rule.is_unknown() {
@@ -149,7 +115,7 @@ impl Attempt {
             }
         }
         for at in open {
-            if let Some(number) = lease.numbers.get(at) {
+            if let Some(number) = part.get(at).and_then(|index| lease.numbers.get(*index)) {
                 self.recipients.push(RecipientOutcome {
                     number: *number,
                     disposition: Disposition::Deferred,
@@ -167,9 +133,9 @@ impl Attempt {
     }
 
     /// The message was refused as a whole: so are the recipients of a part that was not sent yet.
-    pub(super) fn refuse(&mut self, lease: &Lease, range: Range<usize>) {
+    pub(super) fn refuse(&mut self, lease: &Lease, part: &[usize]) {
         let Some(reply) = &self.refused else { return };
-        for number in lease.numbers.get(range).unwrap_or_default() {
+        for number in part.iter().filter_map(|index| lease.numbers.get(*index)) {
             self.recipients.push(RecipientOutcome {
                 number: *number,
                 disposition: Disposition::Failed,
@@ -210,19 +176,6 @@ pub(super) fn wants_new_connection(decided: &[(Step, Reply)]) -> bool {
 }
 
 impl Interrupted {
-    /// The remote had gone before it heard of the message.
-    pub(super) fn is_stale(&self) -> bool {
-        let gone = match &self.error {
-            ConnectionError::Lost(_) => true,
-            ConnectionError::Protocol(ClientError::Goodbye { step, .. }) => {
-                matches!(step, None | Some(Step::Mail | Step::Rset))
-            }
-            ConnectionError::Protocol(ClientError::Unexpected { step, .. }) => step.is_none(),
-            _ => false,
-        };
-        gone && self.is_undecided()
-    }
-
     /// As [`wants_new_connection`].
     pub(super) fn wants_new_connection(&self) -> bool {
         let rule = reply_in(&self.error).map(|(step, reply)| classify(step, reply));

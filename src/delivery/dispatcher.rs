@@ -233,7 +233,7 @@ impl Work {
 
     fn deliver(&mut self, lease: Lease) -> Option<usize> {
         self.tenure.pacing(Pacing::start);
-        self.give(Job::Deliver(lease))
+        self.give(Job::Deliver(Box::new(lease)))
     }
 
     fn ages_mail(&self) -> bool {

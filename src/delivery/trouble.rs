@@ -95,6 +95,7 @@ pub(super) fn reply_in(error: &ConnectionError) -> Option<(Option<Step>, &Reply)
         ClientError::Unexpected { step, reply } | ClientError::Goodbye { step, reply } => {
             Some((*step, reply))
         }
+        ClientError::CutShort { reply } => Some((Some(Step::EndOfData), reply)),
         ClientError::StartTlsNotOffered
         | ClientError::XoauthNotOffered
         | ClientError::OutOfTurn => None,

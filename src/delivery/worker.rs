@@ -1,7 +1,5 @@
 //! One of an account's connections, and the attempts made over it.
 
-use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -12,10 +10,10 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::attempt::{Attempt, Reasons, wants_new_connection};
-use crate::delivery::connection::{Connection, ConnectionError};
+use crate::delivery::connection::{Connection, ConnectionError, Rest};
+use crate::delivery::parts::Parts;
 use crate::delivery::quota::Tenure;
 use crate::delivery::rules::{Verdict, classify};
-use crate::delivery::settings::IDLE_MAX;
 use crate::delivery::status::UnknownReplies;
 use crate::delivery::trouble::{Trouble, reply_in};
 use crate::delivery::{Settings, journal};
@@ -28,7 +26,7 @@ pub(super) enum Job {
     /// Find out whether the account can authenticate; keep the connection.
     Probe,
     /// Try to send a message.
-    Deliver(Lease),
+    Deliver(Box<Lease>),
 }
 
 /// What came of a job.
@@ -116,19 +114,18 @@ impl Worker {
                 Some(connection) => tokio::select! {
                     biased;
                     job = jobs.recv() => job,
-                    () = connection.stirs() => {
-                        self.connection = None;
-                        continue;
-                    }
-                    () = sleep(IDLE_MAX) => {
-                        self.close().await;
+                    rest = connection.rest() => {
+                        match rest {
+                            Rest::Disturbed => self.connection = None,
+                            Rest::LongEnough => self.close().await,
+                        }
                         continue;
                     }
                 },
             };
             let report = match job {
                 Some(Job::Probe) => self.probe().await,
-                Some(Job::Deliver(lease)) => self.deliver(lease).await,
+                Some(Job::Deliver(lease)) => self.deliver(*lease).await,
                 None => break,
             };
             if reports.send(report).await.is_err() {
@@ -171,23 +168,16 @@ impl Worker {
         let started_at = SystemTime::now();
         tracing::debug!(queue_id = %lease.id, account = lease.account, "attempt");
         let mut attempt = Attempt::default();
-        let count = lease.envelope.recipients().len();
-        let step = self.shared.settings.recipients_per_message_max.max(1);
-        let mut parts: VecDeque<Range<usize>> = (0..count)
-            .step_by(step)
-            .map(|start| start..count.min(start + step))
-            .collect();
-        while let Some(range) = parts.pop_front() {
-            let Some(split) = self.send_part(&lease, range, &mut attempt).await else {
-                break;
-            };
-            for range in split.into_iter().rev() {
-                parts.push_front(range);
-            }
+        let most = self.shared.settings.recipients_per_message_max;
+        let mut parts = Parts::new(lease.envelope.recipients().len(), most);
+        while let Some(part) = parts.next() {
             if attempt.is_refused() {
-                for range in parts.drain(..) {
-                    attempt.refuse(&lease, range);
-                }
+                attempt.refuse(&lease, &part);
+            } else if !self
+                .send_part(&lease, &part, &mut parts, &mut attempt)
+                .await
+            {
+                break;
             }
         }
         let Attempt {
@@ -254,10 +244,13 @@ impl Worker {
     async fn send_part(
         &mut self,
         lease: &Lease,
-        range: Range<usize>,
+        part: &[usize],
+        parts: &mut Parts,
         attempt: &mut Attempt,
-    ) -> Option<Vec<Range<usize>>> {
-        let envelope = lease.envelope.part(range.clone())?;
+    ) -> bool {
+        let Some(envelope) = lease.envelope.part(part) else {
+            return false;
+        };
         let mut may_reconnect = true;
         loop {
             let connection = match self.connect().await {
@@ -266,11 +259,11 @@ impl Worker {
                     attempt.reply.clone_from(&trouble.reason);
                     attempt.unknown.note_trouble(&trouble);
                     attempt.trouble = Some(trouble);
-                    return None;
+                    return false;
                 }
                 Err(NoConnection::Stopped) => {
                     attempt.stopped = true;
-                    return None;
+                    return false;
                 }
             };
             let was_used = connection.is_used();
@@ -286,14 +279,23 @@ impl Worker {
                         may_reconnect = false;
                         continue;
                     }
-                    let decided = outcome.recipients.into_iter().map(Some).collect();
-                    let rest = attempt.take(lease, range, decided);
+                    let left_over = outcome.left_over();
+                    let taken = outcome.taken();
+                    let mut decided: Vec<_> = outcome.recipients.into_iter().map(Some).collect();
+                    let mut next = Vec::with_capacity(left_over.len());
+                    for index in left_over {
+                        if let (Some(fate), Some(one)) = (decided.get_mut(index), part.get(index)) {
+                            *fate = None;
+                            next.push(*one);
+                        }
+                    }
+                    parts.put_back(&next, taken);
+                    attempt.take(lease, part, decided);
                     if attempt.trouble.is_some() {
                         // Whatever is mended shows on a new connection, if anywhere.
                         self.close().await;
-                        return None;
                     }
-                    return Some(rest);
+                    return attempt.trouble.is_none();
                 }
                 Err(interrupted) => {
                     self.connection = None;
@@ -305,8 +307,8 @@ impl Worker {
                         continue;
                     }
                     attempt.presented += 1;
-                    attempt.interrupt(lease, range, *interrupted);
-                    return None;
+                    attempt.interrupt(lease, part, *interrupted);
+                    return false;
                 }
             }
         }
@@ -314,12 +316,12 @@ impl Worker {
 
     /// A connection on which a message can be sent: the one there is, or a new one.
     async fn connect(&mut self) -> Result<&mut Connection, NoConnection> {
-        if self
-            .connection
-            .as_ref()
-            .is_some_and(|connection| !connection.is_fresh())
-        {
-            self.close().await;
+        if let Some(connection) = &mut self.connection {
+            if !connection.is_quiet().await {
+                self.connection = None;
+            } else if !connection.is_fresh() {
+                self.close().await;
+            }
         }
         let connection = if let Some(connection) = self.connection.take() {
             connection

@@ -2,6 +2,7 @@
 //!
 //! Everything above shares these types; this room knows nothing of what is above it.
 
+pub mod dsn;
 mod envelope;
 pub(crate) mod grammar;
 mod header;

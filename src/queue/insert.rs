@@ -95,8 +95,9 @@ pub(super) fn insert(
         .prepare_cached(
             "INSERT INTO message (id, state, account, due_ms, born_ms, received_wall_ms, attempts,
                  size_bytes, stored, reverse_path, eight_bit, smtputf8, listener, client, helo,
-                 subject, message_id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                 subject, message_id, ret, envelope_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
+                 ?17, ?18)",
         )?
         .execute(params![
             message.id.as_str(),
@@ -118,13 +119,23 @@ pub(super) fn insert(
             submission.origin.helo,
             subject,
             submission.message_id,
+            envelope.ret().map(|ret| ret.to_string()),
+            envelope.envelope_id().map(ToString::to_string),
         ])?;
     let seq = connection.last_insert_rowid();
-    let mut recipient = connection
-        .prepare_cached("INSERT INTO recipient (seq, n, address, state) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut recipient = connection.prepare_cached(
+        "INSERT INTO recipient (seq, n, address, state, notify, original_recipient)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
     for (n, to) in (0_i64..).zip(envelope.recipients()) {
-        let pending = RecipientState::Pending.number();
-        recipient.execute(params![seq, n, to.forward_path.as_str(), pending])?;
+        recipient.execute(params![
+            seq,
+            n,
+            to.forward_path.as_str(),
+            RecipientState::Pending.number(),
+            to.notify.map(|notify| notify.to_string()),
+            to.original_recipient.as_ref().map(ToString::to_string),
+        ])?;
     }
     if let NewContent::Inline(octets) = &message.content {
         connection

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::oneshot;
 
+use crate::mail::dsn::{EnvelopeId, Notify, OriginalRecipient, Ret};
 use crate::mail::{BodyType, Envelope, Mailbox, MailboxError, Recipient, ReversePath};
 use crate::queue::content::{self, Content};
 use crate::queue::insert::STORED_FILE;
@@ -189,7 +191,8 @@ fn load(
     let (mut numbers, mut recipients) = (Vec::new(), Vec::new());
     {
         let mut statement = connection.prepare_cached(
-            "SELECT n, address FROM recipient WHERE seq = ?1 AND state = ?2 ORDER BY n",
+            "SELECT n, address, notify, original_recipient FROM recipient
+             WHERE seq = ?1 AND state = ?2 ORDER BY n",
         )?;
         let mut rows = statement.query(params![seq, RecipientState::Pending.number()])?;
         while let Some(row) = rows.next()? {
@@ -197,11 +200,16 @@ fn load(
             numbers.push(row.get::<_, u32>(0)?);
             recipients.push(Recipient {
                 forward_path: mailbox.map_err(bad_address)?,
+                notify: parameter(row, 2, Notify::parse)
+                    .map_err(|_| damaged("a NOTIFY in it is malformed"))?,
+                original_recipient: parameter(row, 3, OriginalRecipient::parse)
+                    .map_err(|_| damaged("an ORCPT in it is malformed"))?,
             });
         }
     }
     let mut statement = connection.prepare_cached(
-        "SELECT account, reverse_path, eight_bit, smtputf8, size_bytes, attempts, stored
+        "SELECT account, reverse_path, eight_bit, smtputf8, size_bytes, attempts, stored, ret,
+             envelope_id
          FROM message WHERE seq = ?1",
     )?;
     let mut rows = statement.query([seq])?;
@@ -218,7 +226,11 @@ fn load(
         body_type,
         row.get(3)?,
     )
-    .map_err(|_| damaged("no recipient is left to be decided"))?;
+    .map_err(|_| damaged("no recipient is left to be decided"))?
+    .with_dsn(
+        parameter(row, 7, Ret::parse).map_err(|_| damaged("its RET is malformed"))?,
+        parameter(row, 8, EnvelopeId::parse).map_err(|_| damaged("its ENVID is malformed"))?,
+    );
     let stored: i64 = row.get(6)?;
     let mut message = LeasedMessage {
         id: queue_id,
@@ -253,6 +265,24 @@ fn load(
         }
     };
     Ok(message)
+}
+
+/// What is stored as the value of a parameter of RFC 3461 is none.
+#[derive(Debug)]
+pub(super) struct Malformed;
+
+/// The value of a parameter of RFC 3461, if one was given.
+pub(super) fn parameter<T>(
+    row: &Row<'_>,
+    index: usize,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, Malformed> {
+    let value = row.get_ref(index).map_err(|_| Malformed)?;
+    if value == ValueRef::Null {
+        return Ok(None);
+    }
+    let text = value.as_str().map_err(|_| Malformed)?;
+    parse(text).map(Some).ok_or(Malformed)
 }
 
 pub(super) fn set_state(

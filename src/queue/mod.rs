@@ -69,7 +69,7 @@ pub use filter::{
 };
 pub use history::HistoryFilter;
 pub use id::{QueueId, QueueIdError};
-pub use import::{Import, ImportError, ImportRequest};
+pub use import::{Import, ImportError, ImportRecipient, ImportRequest};
 pub use insert::{Origin, Submission};
 pub use lease::{Lease, Leased, LeasedMessage};
 pub use notice::{NoticeError, NoticeOf};

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::mail::NoticeKind;
+use crate::mail::dsn::EnvelopeId;
 use crate::queue::insert::{STORED_FILE, STORED_INLINE};
 use crate::queue::query::{number, text, timestamp};
 use crate::queue::{
@@ -49,6 +50,8 @@ pub struct Case {
     pub helo: String,
     /// With its angle brackets.
     pub message_id: Option<String>,
+    /// `ENVID=`, if the client gave one.
+    pub envelope_id: Option<EnvelopeId>,
     /// Those that are told of: failed ones, or those still waited for. The first of them, if there are
     /// very many.
     pub recipients: Vec<RecipientRecord>,
@@ -171,17 +174,20 @@ impl Reader {
     }
 
     /// Calls `each` with what there is to tell of each of `messages`, with up to `recipients_max`
-    /// recipients, until it breaks. Those that nobody is to be told of any more are left out.
+    /// recipients, until it breaks. Those that nobody is to be told of any more are left out. With
+    /// `as_asked` only recipients count for whom `NOTIFY=` (RFC 3461 section 4.1) asks for it, or says
+    /// nothing; there may be none.
     pub fn cases(
         &self,
         messages: &[Owing],
         recipients_max: usize,
+        as_asked: bool,
         mut each: impl FnMut(Case) -> ControlFlow<()>,
     ) -> Result<(), StorageError> {
         let connection = self.open()?;
         for message in messages {
             let transaction = connection.unchecked_transaction()?;
-            let case = self.case(&connection, *message, recipients_max)?;
+            let case = self.case(&connection, *message, recipients_max, as_asked)?;
             drop(transaction);
             if let Some(case) = case
                 && each(case).is_break()
@@ -197,16 +203,18 @@ impl Reader {
         connection: &Connection,
         owing: Owing,
         recipients_max: usize,
+        as_asked: bool,
     ) -> Result<Option<Case>, StorageError> {
-        let (tell, state) = match owing.kind {
-            NoticeKind::Delayed => (1, RecipientState::Pending),
-            NoticeKind::Failed => (2, RecipientState::Failed),
+        let (tell, state, asked) = match owing.kind {
+            NoticeKind::Delayed => (1, RecipientState::Pending, "%DELAY%"),
+            NoticeKind::Failed => (2, RecipientState::Failed, "%FAILURE%"),
         };
+        let asked = if as_asked { asked } else { "%" };
         let optional = |text: String| Some(text).filter(|text| !text.is_empty());
         let row = connection
             .prepare_cached(
                 "SELECT reverse_path, received_wall_ms, client, helo, message_id, attempts, stored,
-                     account, born_ms
+                     account, born_ms, envelope_id
                  FROM message WHERE seq = ?1 AND id = ?2 AND tell = ?3",
             )?
             .query_row(params![owing.seq, owing.id.as_str(), tell], |row| {
@@ -217,6 +225,7 @@ impl Reader {
                     client: text(row, 2)?,
                     helo: text(row, 3)?,
                     message_id: optional(text(row, 4)?),
+                    envelope_id: optional(text(row, 9)?).and_then(|id| EnvelopeId::parse(&id)),
                     recipients: Vec::new(),
                     concerned: 0,
                     delivered: 0,
@@ -231,13 +240,14 @@ impl Reader {
         let Some((mut case, stored, account, born_ms)) = row else {
             return Ok(None);
         };
-        case.recipients = in_state(connection, owing.seq, state, recipients_max)?;
+        case.recipients = in_state(connection, owing.seq, state, asked, recipients_max)?;
         (case.concerned, case.delivered) = connection
             .prepare_cached(
-                "SELECT coalesce(sum(state = ?2), 0), coalesce(sum(state = 1), 0)
+                "SELECT coalesce(sum(state = ?2 AND coalesce(notify, ?3) LIKE ?3), 0),
+                     coalesce(sum(state = 1), 0)
                  FROM recipient WHERE seq = ?1",
             )?
-            .query_row(params![owing.seq, state.number()], |row| {
+            .query_row(params![owing.seq, state.number(), asked], |row| {
                 Ok((number(row, 0)? as u64, number(row, 1)? as u64))
             })?;
         case.last_attempt = connection
@@ -302,17 +312,23 @@ fn in_state(
     connection: &Connection,
     seq: i64,
     state: RecipientState,
+    asked: &str,
     max: usize,
 ) -> Result<Vec<RecipientRecord>, StorageError> {
     let mut statement = connection.prepare_cached(
-        "SELECT address, reply FROM recipient WHERE seq = ?1 AND state = ?2 ORDER BY n LIMIT ?3",
+        "SELECT address, reply, notify, original_recipient FROM recipient
+         WHERE seq = ?1 AND state = ?2 AND coalesce(notify, ?3) LIKE ?3 ORDER BY n LIMIT ?4",
     )?;
-    let rows = statement.query_map(params![seq, state.number(), max as i64], |row| {
-        let reply = text(row, 1)?;
+    let parameters = params![seq, state.number(), asked, max as i64];
+    let rows = statement.query_map(parameters, |row| {
+        let some_text =
+            |index| text(row, index).map(|text| Some(text).filter(|text| !text.is_empty()));
         Ok(RecipientRecord {
             address: text(row, 0)?,
             state,
-            reply: Some(reply).filter(|reply| !reply.is_empty()),
+            reply: some_text(1)?,
+            notify: some_text(2)?,
+            original_recipient: some_text(3)?,
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

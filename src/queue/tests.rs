@@ -2,6 +2,7 @@
 
 mod clock;
 mod damage;
+mod dsn;
 mod fairness;
 mod hands;
 mod history;
@@ -55,9 +56,7 @@ async fn close(queue: Queue) {
 pub(super) fn submission(recipients: &[&str]) -> Submission {
     let recipients = recipients
         .iter()
-        .map(|address| Recipient {
-            forward_path: Mailbox::parse(address).unwrap(),
-        })
+        .map(|address| Recipient::from(Mailbox::parse(address).unwrap()))
         .collect();
     let reverse_path = ReversePath::parse("scanner@contoso.com").unwrap();
     Submission {

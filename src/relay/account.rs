@@ -119,7 +119,9 @@ impl Account {
             sender: section.sender.clone(),
             ..self.section.clone()
         };
-        alike == *section && self.trusted.oauth == trusted.oauth
+        alike == *section
+            && self.section.smtp.proxy == section.smtp.proxy
+            && self.trusted.oauth == trusted.oauth
     }
 
     /// The mailbox as the service counts it.

@@ -111,9 +111,8 @@ pub(crate) fn open_queue(directory: &Path) -> Queue {
 }
 
 pub(crate) fn submission(account: &str) -> Submission {
-    let recipients = ["desk@contoso.com", "archive@contoso.com"].map(|address| Recipient {
-        forward_path: Mailbox::parse(address).unwrap(),
-    });
+    let recipients = ["desk@contoso.com", "archive@contoso.com"]
+        .map(|address| Recipient::from(Mailbox::parse(address).unwrap()));
     let reverse_path = ReversePath::parse("scanner@contoso.com").unwrap();
     let envelope = Envelope::new(reverse_path, recipients.to_vec(), BodyType::SevenBit, false);
     Submission {

@@ -13,6 +13,8 @@
 pub mod client;
 pub mod daemon;
 pub mod folder;
+pub mod proxy;
+pub mod upstream;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -120,6 +120,12 @@ fn page(detail: &MessageDetail, sender: &Sender, now: Timestamp) -> Vec<String> 
     if let Some(message_id) = &message.message_id {
         field("Message-ID", message_id);
     }
+    if let Some(ret) = &detail.ret {
+        field("RET", ret);
+    }
+    if let Some(envelope_id) = &detail.envelope_id {
+        field("ENVID", envelope_id);
+    }
     let bytes = message.size_bytes;
     field("Size", &format!("{} ({bytes} bytes)", size(bytes)));
     let received = format!(
@@ -146,6 +152,15 @@ fn page(detail: &MessageDetail, sender: &Sender, now: Timestamp) -> Vec<String> 
                 .trim_end()
                 .to_owned(),
         );
+        let asked = [
+            ("NOTIFY", &recipient.notify),
+            ("ORCPT", &recipient.original_recipient),
+        ];
+        for (keyword, value) in asked {
+            if let Some(value) = value {
+                lines.push(format!("            {keyword}={}", harmless(value)));
+            }
+        }
     }
     lines.extend(meanings(detail));
     lines.push(match message.attempts {
@@ -292,6 +307,8 @@ mod tests {
                     address: "desk@contoso.com".into(),
                     state: RecipientState::Pending,
                     reply: Some("451 4.7.0 busy\x1b[0m".into()),
+                    notify: Some("FAILURE,DELAY".into()),
+                    original_recipient: Some("rfc822;front@contoso.com".into()),
                 }],
                 size_bytes: 5,
                 received_at: at("2026-11-20T09:00:00Z"),
@@ -307,6 +324,8 @@ mod tests {
             helo: String::new(),
             tls: None,
             auth_name: None,
+            ret: Some("HDRS".into()),
+            envelope_id: Some("QQ+2B1".into()),
             events: Vec::new(),
             ended_at: None,
             history: vec![AttemptRecord {
@@ -361,6 +380,8 @@ mod tests {
             "(in 5m): 451 4.7.0 busy; its account is paused: 535 5.7.3 Authentication unsuccessful; tried again in 1m",
             "1h ago, by listener local from 127.0.0.1 (no name given)",
             "  pending   desk@contoso.com  451 4.7.0 busy\u{fffd}[0m",
+            "            NOTIFY=FAILURE,DELAY\n            ORCPT=rfc822;front@contoso.com",
+            "RET         HDRS\nENVID       QQ+2B1",
             "1.5 s  smtp.office365.com  deferred (account default, connection 3)",
         ] {
             assert!(page.contains(part), "{part:?} in\n{page}");
@@ -375,6 +396,8 @@ mod tests {
             address: "desk@contoso.com".into(),
             state,
             reply: Some(reply.into()),
+            notify: None,
+            original_recipient: None,
         };
         detail.message.recipients = vec![
             recipient(RecipientState::Failed, "550 5.1.1 no such user"),

@@ -4,6 +4,7 @@ use jiff::{Timestamp, Zoned, tz::TimeZone};
 
 use crate::delivery::{Explain, Explanation};
 use crate::mail::NoticeKind;
+use crate::mail::dsn::{EnvelopeId, OriginalRecipient};
 use crate::mail::notice::{
     Composed, Heading, Item, Notice, Original, Returned, Undelivered, header_section, subject_of,
 };
@@ -24,14 +25,21 @@ pub(super) fn letter(case: &Case, heading: Heading<'_>, explain: Explain) -> Com
     let is_exact = case.attempts == 1 || case.owing.kind == NoticeKind::Delayed;
     let last = last.filter(|_| is_exact);
     let explained = explained(case, explain);
+    let originals: Vec<_> = case
+        .recipients
+        .iter()
+        .map(|one| OriginalRecipient::parse(one.original_recipient.as_deref()?))
+        .collect();
     let recipients: Vec<_> = case
         .recipients
         .iter()
         .zip(&explained)
-        .map(|(recipient, explained)| Undelivered {
+        .zip(&originals)
+        .map(|((recipient, explained), original)| Undelivered {
             address: &recipient.address,
-            // ORCPT is not kept with the recipient yet.
-            original: None,
+            original: original
+                .as_ref()
+                .map(|original| (original.address_type(), original.address())),
             reply: recipient.reply.as_deref(),
             last_attempt: last.as_ref(),
             sentence: explained.as_ref().map(|one| one.sentence.as_str()),
@@ -46,8 +54,7 @@ pub(super) fn letter(case: &Case, heading: Heading<'_>, explain: Explain) -> Com
             reverse_path: &case.reverse_path,
             subject: subject.as_deref(),
             message_id: case.message_id.as_deref(),
-            // Nor is ENVID with the message.
-            envelope_id: None,
+            envelope_id: case.envelope_id.as_ref().map(EnvelopeId::as_str),
             received: &received,
             origin: &origin,
             delivered: case.delivered,
@@ -56,7 +63,8 @@ pub(super) fn letter(case: &Case, heading: Heading<'_>, explain: Explain) -> Com
         recipients: &recipients,
         recipients_left_out: case.concerned.saturating_sub(case.recipients.len() as u64),
         remote,
-        // Nor RET: whoever sent the message has it, and others who are told need not see all of it.
+        // Also with RET=FULL: whoever sent the message has it, and others who are told need not see all
+        // of it.
         returned: Returned::Headers(header),
     };
     notice.compose()

@@ -222,6 +222,7 @@ impl<'a> Round<'a> {
         let (from, to) = (letterbox.mailbox.to_string(), letterbox.to.to_string());
         let (hostname, explain) = (self.settings.hostname.clone(), self.settings.explain);
         let (id, date) = (draft.queue_id(), local(self.now));
+        let is_sender = letterbox.reverse_path.is_some();
         let read = move |reader: Reader| {
             let heading = Heading {
                 from: &from,
@@ -231,7 +232,7 @@ impl<'a> Round<'a> {
                 date: &date,
             };
             let mut composed = None;
-            reader.cases(&[owing], RECIPIENTS_MAX, |case| {
+            reader.cases(&[owing], RECIPIENTS_MAX, is_sender, |case| {
                 composed = Some(letter(&case, heading, explain));
                 ControlFlow::Break(())
             })?;
@@ -330,20 +331,17 @@ impl<'a> Round<'a> {
     }
 }
 
-/// What the headers of `owing` say of being answered.
-///
-/// Here is the place for `NOTIFY=` (RFC 3461 section 4.1) too, once it is kept with the recipients: one
-/// who wants to hear nothing of a failure, or of a delay, is not told of, and a message of which that is
-/// true for all is silent.
+/// What the headers of `owing` say of being answered. A sender is not told of recipients either of whom
+/// it wants to hear nothing (`NOTIFY=`); an address that hears of everything is.
 fn screen(reader: &Reader, owing: &[Owing], is_sender: bool) -> Result<Screened, StorageError> {
     let mut screened = Screened::default();
-    reader.cases(owing, 1, |case: Case| {
+    reader.cases(owing, 1, is_sender, |case: Case| {
         let silent = match silence(header_section(&case.head)) {
             Some(Silence::Notice) => true,
             Some(Silence::Unwanted) => is_sender,
             None => false,
         };
-        if silent {
+        if silent || case.concerned == 0 {
             screened.silent.push(case.owing);
         } else {
             if screened.items.len() < LISTED_MAX {

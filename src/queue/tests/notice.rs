@@ -90,7 +90,7 @@ async fn a_failure_is_owed_once_all_recipients_are_decided_until_it_is_told() {
         cases.push(case);
         std::ops::ControlFlow::Continue(())
     };
-    reader.cases(&messages, 10, each).unwrap();
+    reader.cases(&messages, 10, true, each).unwrap();
     let [case] = &cases[..] else {
         panic!("one is owed: {cases:?}")
     };
@@ -195,7 +195,7 @@ async fn a_delay_is_owed_once_and_only_while_the_message_waits() {
         given_up_at = case.given_up_at;
         std::ops::ControlFlow::Break(())
     };
-    reader.cases(&first, 10, each).unwrap();
+    reader.cases(&first, 10, true, each).unwrap();
     let left = given_up_at.unwrap().duration_since(Timestamp::now());
     assert!((47..=48).contains(&left.as_hours()), "{left}");
 

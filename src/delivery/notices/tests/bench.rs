@@ -121,9 +121,9 @@ impl Bench {
     pub(super) async fn submit(&self, from: &str, to: &[String], content: &[u8]) -> QueueId {
         let mut draft = self.queue.draft(None).unwrap();
         draft.append(content).await.unwrap();
-        let recipients = to.iter().map(|address| Recipient {
-            forward_path: Mailbox::parse(address).unwrap(),
-        });
+        let recipients = to
+            .iter()
+            .map(|address| Recipient::from(Mailbox::parse(address).unwrap()));
         let reverse_path = ReversePath::parse(from).unwrap();
         let envelope = Envelope::new(
             reverse_path,
