@@ -77,6 +77,28 @@ impl Envelope {
         Self { body_type, ..self }
     }
 
+    /// The same message from somebody else.
+    #[must_use]
+    pub fn with_reverse_path(self, reverse_path: ReversePath) -> Self {
+        Self {
+            reverse_path,
+            ..self
+        }
+    }
+
+    /// The same message for those recipients only that `takes` takes, if it takes any.
+    #[must_use]
+    pub fn only(&self, takes: impl Fn(&Recipient) -> bool) -> Option<Self> {
+        let recipients = self.recipients.iter().filter(|one| takes(one));
+        Self::new(
+            self.reverse_path.clone(),
+            recipients.cloned().collect(),
+            self.body_type,
+            self.smtputf8,
+        )
+        .ok()
+    }
+
     /// The same message for the recipients of the range `range` only, if there are any in it.
     #[must_use]
     pub fn part(&self, range: std::ops::Range<usize>) -> Option<Self> {

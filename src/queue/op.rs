@@ -3,7 +3,8 @@
 use tokio::sync::oneshot;
 
 use crate::queue::change::{self, Changed};
-use crate::queue::insert::{NewContent, NewMessage};
+use crate::queue::insert::NewMessage;
+use crate::queue::reroute::{self, Moved};
 use crate::queue::retention::Swept;
 use crate::queue::settle::Settled;
 use crate::queue::{Leased, Outcome, Receipt, Settlement, StorageError};
@@ -24,6 +25,8 @@ pub(super) enum Op {
     },
     Settle {
         seq: i64,
+        /// Who has tried to send it.
+        account: String,
         settlement: Box<Settlement>,
         answer: Answer<Outcome>,
     },
@@ -33,6 +36,10 @@ pub(super) enum Op {
     Change {
         request: Box<change::Request>,
         answer: Answer<Changed>,
+    },
+    Reroute {
+        request: Box<reroute::Request>,
+        answer: Answer<Moved>,
     },
     /// Leases were dropped.
     Look,
@@ -54,6 +61,7 @@ impl Op {
             Self::Settle { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Maintain { answer } => drop(answer.send(Err(error.clone()))),
             Self::Change { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Reroute { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Look | Self::Close => {}
         }
     }
@@ -89,6 +97,7 @@ pub(super) enum Done {
     Settled(Box<Settled>, Answer<Outcome>),
     Maintained(Swept, Answer<Swept>),
     Changed(Box<Changed>, Answer<Changed>),
+    Rerouted(Moved, Answer<Moved>),
 }
 
 impl Done {
@@ -102,16 +111,14 @@ impl Done {
                         queue_id = %message.id,
                         "message was refused, but may have been stored; it may be sent twice"
                     );
-                    // If there is a row at the next start, the file belongs to it.
-                    if let NewContent::File(file) = message.content {
-                        file.keep();
-                    }
+                    message.keep_files();
                 }
             }
             Self::Leased(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Settled(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Maintained(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Changed(_, answer) => drop(answer.send(Err(error.clone()))),
+            Self::Rerouted(_, answer) => drop(answer.send(Err(error.clone()))),
         }
     }
 }

@@ -6,6 +6,7 @@ mod hands;
 mod history;
 mod migration;
 mod opening;
+mod pool;
 mod time;
 mod transfer;
 mod verify;

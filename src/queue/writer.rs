@@ -13,12 +13,12 @@ use tokio::sync::mpsc;
 
 use crate::queue::batch::Batch;
 use crate::queue::change;
-use crate::queue::insert::{self, NewContent, NewMessage};
+use crate::queue::insert;
 use crate::queue::lock::FolderLock;
 use crate::queue::op::{Done, Op, Transaction};
 use crate::queue::settle;
 use crate::queue::store::Shared;
-use crate::queue::{Receipt, StorageError, content, lease, retention};
+use crate::queue::{Receipt, StorageError, content, lease, reroute, retention};
 
 /// Requests that may wait; sessions beyond that wait for a place.
 pub(super) const INBOX_MAX: usize = 1024;
@@ -238,11 +238,12 @@ impl Writer {
             }
             Op::Settle {
                 seq,
+                account,
                 settlement,
                 answer,
             } => {
                 let settled = self.guarded(|connection| {
-                    settle::settle(connection, &self.shared, seq, &settlement)
+                    settle::settle(connection, &self.shared, seq, &account, &settlement)
                 });
                 match settled {
                     Ok(settled) => done.push(Done::Settled(Box::new(settled), answer)),
@@ -265,6 +266,15 @@ impl Writer {
                     Err(error) => drop(answer.send(Err(error))),
                 }
             }
+            Op::Reroute { request, answer } => {
+                let moved = self.guarded(|connection| {
+                    Ok(reroute::reroute(connection, &self.shared, &request)?)
+                });
+                match moved {
+                    Ok(moved) => done.push(Done::Rerouted(moved, answer)),
+                    Err(error) => drop(answer.send(Err(error))),
+                }
+            }
             Op::Look | Op::Close => {}
         }
     }
@@ -273,20 +283,12 @@ impl Writer {
     fn finish(&self, done: Done) {
         match done {
             Done::Committed(message, answer) => {
-                let NewMessage {
-                    id,
-                    submission,
-                    content,
-                    size_bytes,
-                    reservation,
-                    ..
-                } = *message;
-                reservation.keep(size_bytes);
-                if let NewContent::File(file) = content {
-                    file.keep();
-                }
+                let id = message.id;
+                let keys = message.keep();
                 let _ = answer.send(Ok(Receipt::new(id)));
-                self.shared.wake(&submission.account);
+                for key in keys {
+                    self.shared.wake(&key);
+                }
             }
             Done::Leased(leased, answer) => {
                 // Leases that nobody waits for any more go back by being dropped.
@@ -310,6 +312,10 @@ impl Writer {
             Done::Changed(mut changed, answer) => {
                 changed.take_effect(&self.shared);
                 let _ = answer.send(Ok(*changed));
+            }
+            Done::Rerouted(moved, answer) => {
+                moved.take_effect(&self.shared);
+                let _ = answer.send(Ok(moved));
             }
         }
     }
