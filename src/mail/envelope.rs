@@ -81,6 +81,7 @@ impl Envelope {
     #[must_use]
     pub fn with_reverse_path(self, reverse_path: ReversePath) -> Self {
         Self {
+            smtputf8: self.smtputf8 || !reverse_path.is_ascii(),
             reverse_path,
             ..self
         }

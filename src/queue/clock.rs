@@ -239,7 +239,8 @@ impl QueueClock {
 }
 
 fn keys_in_use(connection: &Connection) -> rusqlite::Result<HashSet<String>> {
-    let mut statement = connection.prepare("SELECT DISTINCT account FROM message WHERE state < 4")?;
+    let mut statement =
+        connection.prepare("SELECT DISTINCT account FROM message WHERE state < 4")?;
     let mut rows = statement.query([])?;
     let mut keys = HashSet::new();
     while let Some(row) = rows.next()? {

@@ -127,7 +127,7 @@ impl Draft {
     /// As [`Draft::commit`], for content that goes to some recipients one way and to others another:
     /// each of `others` becomes a message of its own. All of them are stored, or none.
     ///
-    /// Returns the receipt of the first, then those of `others` in their order.
+    /// Returns the receipt of the first, and those of `others` in their order.
     ///
     /// # Errors
     /// As [`Draft::commit`]; also when the queue has room for the first and not for the others.
@@ -135,7 +135,7 @@ impl Draft {
         self,
         first: Submission,
         others: Vec<Submission>,
-    ) -> Result<Vec<Receipt>, DraftError> {
+    ) -> Result<(Receipt, Vec<Receipt>), DraftError> {
         let shared = Arc::clone(&self.queue.shared);
         let mut copies = Vec::new();
         for submission in others {
@@ -149,8 +149,7 @@ impl Draft {
         let ids: Vec<QueueId> = copies.iter().map(|copy| copy.id).collect();
         let receipt = self.store(first, copies, None).await?;
         // One transaction holds them all.
-        let others = ids.into_iter().map(Receipt::new);
-        Ok(std::iter::once(receipt).chain(others).collect())
+        Ok((receipt, ids.into_iter().map(Receipt::new).collect()))
     }
 
     /// As [`Draft::commit`], for what an operator brings.

@@ -223,16 +223,14 @@ fn due(
              WHERE account = ?1 AND state = ?2 AND state < 4 AND due_ms <= ?3
              ORDER BY due_ms LIMIT ?4",
         )?;
-        let found = statement.query_map(
-            params![key, state.number(), now_ms, max as i64],
-            |row| {
+        let found =
+            statement.query_map(params![key, state.number(), now_ms, max as i64], |row| {
                 Ok((
                     row.get::<_, i64>(0)?,
                     row.get::<_, i64>(1)?,
                     row.get::<_, String>(2)?,
                 ))
-            },
-        )?;
+            })?;
         for row in found {
             rows.push(row?);
         }

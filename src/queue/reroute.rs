@@ -225,7 +225,13 @@ pub(super) fn reroute(
             continue;
         }
         let detail = format!("from {from} to {to}");
-        event::record(connection, *seq, "rerouted", &Actor::daemon(), Some(&detail))?;
+        event::record(
+            connection,
+            *seq,
+            "rerouted",
+            &Actor::daemon(),
+            Some(&detail),
+        )?;
         moved.count += 1;
         if !moved.keys.contains(to) {
             moved.keys.push(to.clone());

@@ -159,10 +159,10 @@ async fn content_that_goes_two_ways_is_two_messages_or_none() {
         draft.append(&content).await.unwrap();
         let first = draft.queue_id();
         let ways = (by("a", &["a@contoso.com"]), by("b", &["b@contoso.com"]));
-        let receipts = draft.commit_split(ways.0, vec![ways.1]).await.unwrap();
-        assert_eq!(receipts[0].queue_id(), first);
+        let (receipt, others) = draft.commit_split(ways.0, vec![ways.1]).await.unwrap();
+        assert_eq!(receipt.queue_id(), first);
         assert_eq!(queue.used(), (2, 2 * octets as u64));
-        for (account, receipt) in [("a", receipts[0]), ("b", receipts[1])] {
+        for (account, receipt) in [("a", receipt), ("b", others[0])] {
             let lease = leased(&queue, account, 10).await.remove(0);
             assert_eq!(lease.id, receipt.queue_id());
             assert_eq!(lease.envelope.recipients().len(), 1);
@@ -198,9 +198,7 @@ async fn reroute(
     mark: Option<i64>,
     way: impl Fn(&Facts) -> Option<String> + Send + Sync + 'static,
 ) -> u64 {
-    let mut reroute = queue
-        .reroute(&Selection::All, Arc::new(way), mark)
-        .unwrap();
+    let mut reroute = queue.reroute(&Selection::All, Arc::new(way), mark).unwrap();
     while reroute.step().await.unwrap() {}
     reroute.moved()
 }
@@ -213,12 +211,8 @@ async fn waiting_mail_is_moved_with_its_age_and_ended_mail_is_not() {
         queued(&queue, "old").await;
     }
     let mut leases = leased(&queue, "old", 32).await;
-    let decided = |disposition| {
-        settlement(
-            vec![outcome(0, disposition, "as it is")],
-            Retry::Scheduled,
-        )
-    };
+    let decided =
+        |disposition| settlement(vec![outcome(0, disposition, "as it is")], Retry::Scheduled);
     let delivered = leases.remove(0);
     delivered
         .settle(&queue, decided(Disposition::Delivered))
