@@ -1,4 +1,5 @@
 //! Several accounts, tenants and pools in one daemon.
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as tests do")]
 
 mod support;
 

@@ -140,7 +140,7 @@ mod tests {
         hours.take("printer", 3).unwrap().keep();
         assert!(hours.take("printer", 3).is_none());
         assert!(hours.take("other", 3).is_some());
-        advance(minute * 30 - Duration::from_secs(1)).await;
+        advance(Duration::from_secs(30 * 60 - 1)).await;
         assert!(hours.take("printer", 3).is_none(), "the first still counts");
         advance(minute + Duration::from_secs(1)).await;
         hours.take("printer", 3).unwrap().keep();

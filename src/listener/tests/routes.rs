@@ -64,8 +64,8 @@ impl Bench {
 
     /// What `account` is to send, with its content.
     async fn queued(&self, account: &str) -> Vec<(Lease, String)> {
-        let leased = self.queue.lease(account, 10).await.unwrap();
-        let leases = leased.leases.into_iter();
+        let found = self.queue.lease(account, 10).await.unwrap();
+        let leases = found.leases.into_iter();
         leases
             .map(|lease| {
                 let Content::Inline(octets) = &lease.content else {
