@@ -173,6 +173,8 @@ fn header_pass(bencher: Bencher<'_, '_>, sample: Sample) {
         .with_inputs(|| {
             let pass = HeaderPass::new(Supplements {
                 from: "relay@contoso.com".into(),
+                replaces_from: false,
+                reply_to: None,
                 date: "Fri, 20 Nov 2026 10:00:00 +0100".into(),
                 message_id: "<01KAHX4T5N0000AB@relay.contoso.local>".into(),
             });

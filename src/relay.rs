@@ -6,6 +6,7 @@
 mod account;
 mod parts;
 mod reload;
+mod reroute;
 mod stray;
 mod view;
 

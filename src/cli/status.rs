@@ -12,7 +12,7 @@ use super::queue::Source;
 use super::text::{count, harmless, since, size, until};
 use crate::admin::{AccountState, AccountStatus, QueueStatus, Status, TokenReport, TokenState};
 use crate::config::Settings;
-use crate::queue::{Counts, Queue};
+use crate::queue::{Counts, Queue, pool_members};
 
 /// Show what the daemon is doing: accounts, tokens, queue
 ///
@@ -217,8 +217,11 @@ fn queue_lines(queue: &QueueStatus, now: Timestamp) -> Vec<String> {
         None => queue_line(&queue.counts, queue.oldest_received_at, now),
     }];
     for (account, waiting) in &queue.unknown_accounts {
+        // Of a pool one is enough.
+        let one = pool_members(account).next().unwrap_or_default();
         lines.push(format!(
-            "  {} for account {account}, which the settings do not name: add [account.{account}] and reload",
+            "  {} for account {account}, which the settings do not name: add [account.{one}], or a [[route]] that \
+             takes them, and reload",
             count(*waiting, "message")
         ));
     }
@@ -408,7 +411,7 @@ mod tests {
             [
                 "queue: 15 messages wait (3 deferred, 12 ready), the oldest for 3h12m, 1 failed and kept for \
                  inspection",
-                "  5 messages for account b, which the settings do not name: add [account.b] and reload",
+                "  5 messages for account b, which the settings do not name: add [account.b], or a [[route]] that takes them, and reload",
                 "  15 of 100000 messages, 10 GiB of 10 GiB",
                 "  FULL, clients are told to try later: the queue holds its maximum of bytes",
             ]

@@ -12,6 +12,14 @@ use crate::secret::SecretSource;
 
 /// Adds a warning for each of them; `today` decides what has run out.
 pub(super) fn warn(settings: &Settings, today: jiff::civil::Date, report: &mut Report) {
+    for (index, route) in settings.routes.iter().enumerate() {
+        let mut before = settings.routes.iter().take(index);
+        if let Some(other) = before.position(|before| before.covers(route)) {
+            let text =
+                format!("is never reached: route[{other}] takes all of it; put it before that one");
+            report.warnings.push(format!("route[{index}]: {text}"));
+        }
+    }
     for account in settings.accounts.values() {
         let mut warn = |key: &str, text: String| {
             let key = format!("account.{}.{key}", account.name);

@@ -4,6 +4,7 @@ use super::account::{Access, Account, Provider};
 use super::layers::Merged;
 use super::listener::{BareNewline, Listener, ListenerAuth, ListenerTls};
 use super::reader::Report;
+use super::route::Client;
 use super::settings::Settings;
 use super::upstream::UpstreamTls;
 use super::value::{UNIX_PATH_MAX_OCTETS, is_loopback_host, off_loopback, too_long};
@@ -100,7 +101,7 @@ impl<'a> Check<'a> {
         }
         let size = key("max_message_size");
         if listener.max_message_size_bytes > self.settings.queue.max_bytes {
-            let text = "is larger than queue.max_bytes, so the largest message could never be taken; lower it";
+            let text = LARGER_THAN_THE_QUEUE;
             if self.report.is_set(&size) {
                 self.refuse(&size, text);
             } else {
@@ -214,9 +215,16 @@ impl<'a> Check<'a> {
 
     fn routes(&mut self) {
         let settings: &'a Settings = self.settings;
-        for client in settings.clients.values() {
-            let key = format!("client.{}.account", client.name);
-            self.existing_account(&key, client.account.as_deref());
+        for (index, client) in settings.clients.values().enumerate() {
+            self.client(client);
+            let mut before = settings.clients.values().take(index);
+            if let Some(other) = before.find(|other| other.network == client.network) {
+                let text = format!(
+                    "is the network of client.{} already; one of the two could never count",
+                    other.name
+                );
+                self.refuse(&format!("client.{}.network", client.name), text);
+            }
         }
         for (index, route) in settings.routes.iter().enumerate() {
             for account in &route.accounts {
@@ -227,6 +235,26 @@ impl<'a> Check<'a> {
                 let text = format!("there is no [listener.{listener}]; name one that exists");
                 self.refuse(&format!("route[{index}].listener"), text);
             }
+        }
+    }
+
+    fn client(&mut self, client: &Client) {
+        let key = |key: &str| format!("client.{}.{key}", client.name);
+        self.existing_account(&key("account"), client.account.as_deref());
+        let max_bytes = self.settings.queue.max_bytes;
+        if client
+            .max_message_size_bytes
+            .is_some_and(|size| size > max_bytes)
+        {
+            self.refuse(&key("max_message_size"), LARGER_THAN_THE_QUEUE);
+        }
+        if client.bare_newline == Some(BareNewline::Lenient) && !client.network.addr().is_loopback()
+        {
+            self.refuse(
+                &key("bare_newline"),
+                "\"lenient\" lets other hosts smuggle messages and is for loopback addresses only; write \
+                 \"normalize\"",
+            );
         }
     }
 
@@ -271,6 +299,9 @@ fn is_same_mailbox(one: &Account, other: &Account) -> bool {
         && one.smtp.host == other.smtp.host
         && one.smtp.port == other.smtp.port
 }
+
+const LARGER_THAN_THE_QUEUE: &str =
+    "is larger than queue.max_bytes, so the largest message could never be taken; lower it";
 
 /// The one problem of several lines, to be copied.
 const NO_ACCOUNT: &str = "there is none, so no mail could be sent; add these five lines:

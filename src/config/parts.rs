@@ -1,11 +1,13 @@
 //! The settings of each part, made from the whole: below this room nobody sees [`Settings`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use crate::config::{
-    Account, BareNewline, BounceTo, ListenAddress, Listener, LogFormat, Settings, UpstreamTls,
+    Account, AddressPattern, BareNewline, BounceTo, Client, ListenAddress, Listener, LogFormat,
+    Route, Settings, UpstreamTls,
 };
 use crate::{delivery, listener, oauth, queue, smtp, telemetry};
 
@@ -14,7 +16,7 @@ use crate::{delivery, listener, oauth, queue, smtp, telemetry};
 pub enum PartError {
     /// No account can be told for what comes in.
     #[error(
-        "listener.{listener}.account: with several accounts, name the one that sends this listener's mail, or call one of them \"default\""
+        "listener.{listener}.account: with several accounts, name the one that sends this listener's mail, add a [[route]], or call one of them \"default\""
     )]
     NoAccount {
         /// The listener's name.
@@ -61,40 +63,75 @@ impl Settings {
         }
     }
 
-    /// For [`listener::Listener::bind`], one for each listener.
-    pub fn listener_parts(&self) -> Result<Vec<listener::Settings>, PartError> {
-        self.listeners
-            .values()
-            .map(|section| self.listener_part(section))
+    /// For all listeners together, and for what they have taken in.
+    pub fn routing_part(&self) -> listener::Routing {
+        let listeners = self.listeners.values();
+        let accounts = self.accounts.values();
+        listener::Routing::new(listener::Table {
+            clients: self.clients.values().map(Client::part).collect(),
+            listeners: listeners
+                .map(|section| (section.name.clone(), section.account.clone()))
+                .collect(),
+            routes: self.routes.iter().map(Route::part).collect(),
+            default: self.default_account().map(|account| account.name.clone()),
+            mailboxes: accounts
+                .map(|account| (account.name.clone(), account.mailbox.to_string()))
+                .collect(),
+        })
+    }
+
+    /// For [`listener::Listener::bind`], one for each listener. `hours` outlives them.
+    pub fn listener_parts(
+        &self,
+        routing: &Arc<listener::Routing>,
+        hours: &Arc<listener::Hours>,
+    ) -> Result<Vec<listener::Settings>, PartError> {
+        let sections = self.listeners.values();
+        sections
+            .map(|section| {
+                let (routing, hours) = (Arc::clone(routing), Arc::clone(hours));
+                self.listener_part(section, routing, hours)
+            })
             .collect()
     }
 
-    fn listener_part(&self, section: &Listener) -> Result<listener::Settings, PartError> {
+    /// Whether any mail that comes in through it finds an account.
+    fn has_a_way(&self, section: &Listener) -> bool {
+        let mut routes = self.routes.iter();
+        section.account.is_some()
+            || self.default_account().is_some()
+            || self.clients.values().any(|client| client.account.is_some())
+            || routes.any(|route| {
+                let listener = route.listener.as_ref();
+                listener.is_none_or(|listener| *listener == section.name)
+            })
+    }
+
+    fn listener_part(
+        &self,
+        section: &Listener,
+        routing: Arc<listener::Routing>,
+        hours: Arc<listener::Hours>,
+    ) -> Result<listener::Settings, PartError> {
         let listener = || section.name.clone();
         let ListenAddress::Tcp(address) = section.address else {
             return Err(PartError::Address {
                 listener: listener(),
             });
         };
-        let account = match &section.account {
-            Some(pinned) => self.accounts.get(pinned),
-            None => self.default_account(),
-        };
-        let account = account.ok_or_else(|| PartError::NoAccount {
-            listener: listener(),
-        })?;
+        if !self.has_a_way(section) {
+            return Err(PartError::NoAccount {
+                listener: listener(),
+            });
+        }
         Ok(listener::Settings {
             name: section.name.clone(),
             address,
             allow: section.allow.clone(),
             hostname: self.hostname.clone(),
-            account: account.name.clone(),
-            mailbox: account.mailbox.to_string(),
-            bare_newline: match section.bare_newline {
-                BareNewline::Normalize => smtp::BareNewline::Normalize,
-                BareNewline::Reject => smtp::BareNewline::Reject,
-                BareNewline::Lenient => smtp::BareNewline::Lenient,
-            },
+            routing,
+            hours,
+            bare_newline: section.bare_newline.part(),
             limits: listener::Limits {
                 connections_max: section.max_connections as usize,
                 connections_per_client_max: section.max_connections_per_client as usize,
@@ -165,6 +202,52 @@ impl Settings {
                 body: timeouts.body,
                 end_of_data: timeouts.end_of_data,
             },
+        }
+    }
+}
+
+impl Client {
+    fn part(&self) -> listener::Client {
+        listener::Client {
+            name: self.name.clone(),
+            network: self.network,
+            sender: self.sender.clone(),
+            reply_to: self.reply_to.clone(),
+            account: self.account.clone(),
+            bare_newline: self.bare_newline.map(BareNewline::part),
+            message_size_max_bytes: self.max_message_size_bytes,
+            messages_per_hour: self.messages_per_hour,
+        }
+    }
+}
+
+impl Route {
+    fn part(&self) -> listener::Route {
+        listener::Route {
+            sender: self.sender.as_ref().map(AddressPattern::part),
+            client: self.client,
+            listener: self.listener.clone(),
+            recipient: self.recipient.as_ref().map(AddressPattern::part),
+            key: queue::pool_key(&self.accounts),
+        }
+    }
+}
+
+impl AddressPattern {
+    fn part(&self) -> listener::Pattern {
+        match self {
+            Self::Domain(domain) => listener::Pattern::Domain(domain.clone()),
+            Self::Mailbox(mailbox) => listener::Pattern::Mailbox(mailbox.clone()),
+        }
+    }
+}
+
+impl BareNewline {
+    fn part(self) -> smtp::BareNewline {
+        match self {
+            Self::Normalize => smtp::BareNewline::Normalize,
+            Self::Reject => smtp::BareNewline::Reject,
+            Self::Lenient => smtp::BareNewline::Lenient,
         }
     }
 }

@@ -105,6 +105,40 @@ impl Route {
     }
 }
 
+impl Route {
+    /// Whether it takes whatever `other` would take, so that none of it gets there.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        let listener = |ours: &String, theirs: &String| ours == theirs;
+        covers(self.sender.as_ref(), other.sender.as_ref(), covers_address)
+            && covers(self.client.as_ref(), other.client.as_ref(), IpNet::contains)
+            && covers(self.listener.as_ref(), other.listener.as_ref(), listener)
+            && covers(
+                self.recipient.as_ref(),
+                other.recipient.as_ref(),
+                covers_address,
+            )
+    }
+}
+
+/// A condition that is not set always holds.
+fn covers<'a, T>(
+    ours: Option<&'a T>,
+    theirs: Option<&'a T>,
+    holds: impl Fn(&'a T, &'a T) -> bool,
+) -> bool {
+    ours.is_none_or(|ours| theirs.is_some_and(|theirs| holds(ours, theirs)))
+}
+
+fn covers_address(ours: &AddressPattern, theirs: &AddressPattern) -> bool {
+    use AddressPattern::{Domain, Mailbox};
+    match (ours, theirs) {
+        (Domain(ours), Domain(theirs)) => ours.eq_ignore_ascii_case(theirs),
+        (Domain(ours), Mailbox(theirs)) => ours.eq_ignore_ascii_case(theirs.domain()),
+        (Mailbox(ours), Mailbox(theirs)) => ours.as_str().eq_ignore_ascii_case(theirs.as_str()),
+        (Mailbox(_), Domain(_)) => false,
+    }
+}
+
 /// One name, or a list of them.
 #[derive(Clone, Debug)]
 struct Accounts(Vec<String>);

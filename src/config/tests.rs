@@ -395,6 +395,44 @@ fn what_is_probably_not_meant_is_a_warning() {
 }
 
 #[test]
+fn a_route_that_is_never_reached_is_told() {
+    let routes = |conditions: [&str; 2]| {
+        let tables = conditions.map(|keys| format!("[[route]]\naccount = \"default\"\n{keys}\n"));
+        loaded(&format!("{FIVE_LINES}{}", tables.concat()), &[], &[]).warnings
+    };
+    for shadowed in [
+        ["", "sender = \"*@fabrikam.com\""],
+        [
+            "sender = \"*@Fabrikam.com\"",
+            "sender = \"a@fabrikam.com\"\nclient = \"10.1.2.3\"",
+        ],
+        ["client = \"10.0.0.0/8\"", "client = \"10.1.0.0/16\""],
+        [
+            "recipient = \"a@b.example\"",
+            "recipient = \"A@b.example\"\nlistener = \"local\"",
+        ],
+    ] {
+        assert_eq!(
+            routes(shadowed),
+            ["route[1]: is never reached: route[0] takes all of it; put it before that one"],
+            "{shadowed:?}"
+        );
+    }
+    for reached in [
+        ["sender = \"*@fabrikam.com\"", ""],
+        ["sender = \"a@fabrikam.com\"", "sender = \"*@fabrikam.com\""],
+        ["client = \"10.1.0.0/16\"", "client = \"10.0.0.0/8\""],
+        ["recipient = \"*@b.example\"", "sender = \"*@b.example\""],
+        [
+            "listener = \"local\"\nsender = \"*@b.example\"",
+            "sender = \"*@b.example\"",
+        ],
+    ] {
+        assert!(routes(reached).is_empty(), "{reached:?}");
+    }
+}
+
+#[test]
 fn shipped_configuration_starts_with_two_placeholders() {
     let warnings = loaded(SHIPPED, &[], &[]).warnings;
     assert_eq!(warnings.len(), 2, "{warnings:?}");

@@ -18,16 +18,6 @@ type Refusal<T> = (fn(&T) -> bool, &'static str, &'static str);
 
 const EVERYWHERE: &[Refusal<Settings>] = &[
     (
-        |s| !s.clients.is_empty(),
-        "client",
-        "a section for single clients",
-    ),
-    (
-        |s| !s.routes.is_empty(),
-        "route",
-        "choosing the account by [[route]]",
-    ),
-    (
         |s| !s.alert.command.is_empty(),
         "alert.command",
         "calling a program",

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use bytes::BytesMut;
 use jiff::Zoned;
 
-use crate::listener::Settings;
+use crate::listener::{Sender, Settings};
 use crate::mail::{
-    BodyType, Envelope, HeaderPass, Mailbox, Received, Supplements, date_time, subject,
+    BodyType, Envelope, HeaderPass, Received, ReversePath, Supplements, date_time, subject,
 };
 use crate::queue::{Draft, DraftError, Full, Origin, StorageError, Submission};
 use crate::smtp::{ContentDecoder, ContentProgress, Reply};
@@ -43,13 +43,33 @@ pub(super) struct Intake {
     size_max_bytes: u64,
 }
 
+impl Client<'_> {
+    /// For the routes of `latest`.
+    fn sender<'a>(&self, latest: &'a Settings, reverse_path: &'a str) -> Sender<'a> {
+        Sender {
+            listener: &latest.name,
+            client: Some(self.address),
+            reverse_path,
+        }
+    }
+}
+
 impl Intake {
+    /// `settings` are those of the session, `latest` those in force by now: they tell what single clients
+    /// get.
     pub(super) fn new(
         settings: &Settings,
+        latest: &Settings,
         client: Client<'_>,
         envelope: Envelope,
         draft: Draft,
     ) -> Self {
+        let routing = &latest.routing;
+        let forced = routing.client(client.address);
+        let envelope = match forced.and_then(|forced| forced.sender.clone()) {
+            Some(sender) => envelope.with_reverse_path(ReversePath::Mailbox(sender)),
+            None => envelope,
+        };
         let date = date_time(&Zoned::now());
         let id = draft.queue_id();
         let received = Received {
@@ -66,12 +86,27 @@ impl Intake {
         let stored = received.encode(&date).into_bytes();
         // Addresses are repeated in the header.
         let eight_bit = !envelope.is_ascii();
-        let sender = envelope.reverse_path().mailbox();
+        let reverse_path = envelope.reverse_path().to_string();
+        let from = if reverse_path.is_empty() {
+            let sender = client.sender(latest, &reverse_path);
+            let first = envelope.recipients().first();
+            first
+                .and_then(|to| routing.key(sender, to.forward_path.as_str()))
+                .and_then(|key| routing.mailbox(key))
+                .unwrap_or_default()
+                .to_owned()
+        } else {
+            reverse_path
+        };
         Self {
             decoder: ContentDecoder::new(settings.bare_newline),
             decoded: Vec::new(),
             header: HeaderPass::new(Supplements {
-                from: sender.map_or_else(|| settings.mailbox.clone(), ToString::to_string),
+                from,
+                replaces_from: forced.is_some_and(|forced| forced.sender.is_some()),
+                reply_to: forced
+                    .and_then(|forced| forced.reply_to.as_ref())
+                    .map(ToString::to_string),
                 message_id: format!("<{id}@{}>", settings.hostname),
                 date,
             }),
@@ -115,8 +150,9 @@ impl Intake {
         ended
     }
 
-    /// The reply to the end of data; 250 only with a receipt in hand.
-    pub(super) async fn commit(mut self, settings: &Settings, client: Client<'_>) -> Reply {
+    /// The reply to the end of data; 250 only with a receipt in hand. `latest` tells where it goes: settings
+    /// may have changed while the content came.
+    pub(super) async fn commit(mut self, latest: &Settings, client: Client<'_>) -> Reply {
         let seen = self.header.seen();
         let draft = match self.draft {
             Ok(_) if seen.received_count > RECEIVED_MAX => return replies::LOOP,
@@ -134,38 +170,52 @@ impl Intake {
             .envelope
             .with_body_type(body_type)
             .with_smtputf8(smtputf8);
-        let size_bytes = draft.size_bytes();
-        let message_id = seen.message_id.clone();
-        let submission = Submission {
-            account: settings.account.clone(),
+        let reverse_path = self.envelope.reverse_path().to_string();
+        let sender = client.sender(latest, &reverse_path);
+        let Some(ways) = latest.routing.ways(sender, &self.envelope) else {
+            return replies::no_route(self.envelope.reverse_path(), None);
+        };
+        let event = telemetry::Received {
+            queue_id: "",
+            listener: &latest.name,
+            client: &client.address.to_string(),
+            helo: client.helo,
+            reverse_path: &reverse_path,
+            recipients: 0,
+            size_bytes: draft.size_bytes(),
+            message_id: seen.message_id.as_deref().unwrap_or_default(),
+            account: "",
+        };
+        let subject = seen.subject.as_deref().and_then(subject::decode);
+        let mut submissions = ways.iter().map(|way| Submission {
+            account: way.key.clone(),
             origin: Origin {
-                listener: settings.name.clone(),
-                client: client.address.to_string(),
+                listener: latest.name.clone(),
+                client: event.client.to_owned(),
                 helo: client.helo.to_owned(),
             },
-            subject: seen.subject.as_deref().and_then(subject::decode),
-            message_id: message_id.clone(),
-            envelope: self.envelope.clone(),
+            subject: subject.clone(),
+            message_id: seen.message_id.clone(),
+            envelope: way.envelope.clone(),
+        });
+        let Some(first) = submissions.next() else {
+            // An envelope has a recipient, and each of them has a way.
+            return replies::no_route(self.envelope.reverse_path(), None);
         };
-        match draft.commit(submission).await {
-            Ok(receipt) => {
-                telemetry::Received {
-                    queue_id: receipt.queue_id().as_str(),
-                    listener: &settings.name,
-                    client: &client.address.to_string(),
-                    helo: client.helo,
-                    reverse_path: self
-                        .envelope
-                        .reverse_path()
-                        .mailbox()
-                        .map_or("", Mailbox::as_str),
-                    recipients: self.envelope.recipients().len(),
-                    size_bytes,
-                    message_id: message_id.as_deref().unwrap_or_default(),
-                    account: &settings.account,
+        match draft.commit_split(first, submissions.collect()).await {
+            Ok((first, others)) => {
+                let receipts = std::iter::once(&first).chain(&others);
+                for (receipt, way) in receipts.zip(&ways) {
+                    let id = receipt.queue_id();
+                    let event = telemetry::Received {
+                        queue_id: id.as_str(),
+                        recipients: way.envelope.recipients().len(),
+                        account: &way.key,
+                        ..event
+                    };
+                    event.log();
                 }
-                .log();
-                replies::queued(&receipt)
+                replies::queued(&first)
             }
             Err(error) => storage_reply(&error),
         }

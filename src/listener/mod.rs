@@ -5,8 +5,10 @@
 //! content for each session. It knows nothing of delivery: the queue is where they meet.
 
 mod access;
+mod hours;
 mod intake;
 mod replies;
+mod routing;
 mod session;
 mod settings;
 mod socket;
@@ -14,7 +16,7 @@ mod socket;
 mod tests;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -31,6 +33,8 @@ use crate::smtp::{Reply, ServerSettings};
 use access::{Access, Denied};
 use session::Session;
 
+pub use hours::Hours;
+pub use routing::{Client, Pattern, Route, Routing, Sender, Table};
 pub use settings::{Limits, Settings, Timeouts};
 
 /// A listener cannot be opened.
@@ -94,6 +98,24 @@ impl Current {
             machine: settings.machine(),
             settings,
         })
+    }
+
+    /// As the client at `address` gets it: what its `[client.NAME]` says goes before.
+    fn for_client(self: &Arc<Self>, address: IpAddr) -> Arc<Self> {
+        let Some(client) = self.settings.routing.client(address.to_canonical()) else {
+            return Arc::clone(self);
+        };
+        if client.bare_newline.is_none() && client.message_size_max_bytes.is_none() {
+            return Arc::clone(self);
+        }
+        let mut settings = self.settings.clone();
+        if let Some(bare_newline) = client.bare_newline {
+            settings.bare_newline = bare_newline;
+        }
+        if let Some(bytes) = client.message_size_max_bytes {
+            settings.limits.message_size_max_bytes = bytes;
+        }
+        Self::new(settings)
     }
 }
 
@@ -163,7 +185,7 @@ impl Listener {
 }
 
 impl Handle {
-    /// Other settings for the same port: they hold for new sessions, and the account for the next
+    /// Other settings for the same port: they hold for new sessions, and the routing for the next
     /// message of any session.
     pub fn apply(&self, settings: Settings) {
         self.current.send_replace(Current::new(settings));
@@ -207,6 +229,7 @@ async fn accept(
         match access.admit(peer.ip(), settings) {
             Ok(admission) => {
                 let (queue, stop) = (queue.clone(), stop.clone());
+                let current = current.for_client(peer.ip());
                 sessions.spawn(async move {
                     let _admission = admission;
                     serve(stream, peer, &current, latest, &queue, &stop).await;

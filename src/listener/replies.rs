@@ -1,5 +1,6 @@
 //! The replies that only the shell can decide on (DESIGN 6); the machine knows the others.
 
+use crate::mail::{Mailbox, ReversePath};
 use crate::queue::Receipt;
 use crate::smtp::{Reply, reply};
 
@@ -39,6 +40,25 @@ pub(super) const LOOP: Reply = reply(
     (5, 4, 6),
     "Mail loop: the message has passed too many relays",
 );
+
+const NO_ROUTE: Reply = reply(550, (5, 7, 1), "");
+const OVER_THE_HOUR: Reply = reply(450, (4, 7, 1), "");
+
+/// No account is to send this, whatever else is said of the message if there is no recipient.
+pub(super) fn no_route(reverse_path: &ReversePath, recipient: Option<&Mailbox>) -> Reply {
+    let to = recipient.map_or_else(String::new, |mailbox| format!(" to <{mailbox}>"));
+    NO_ROUTE.with_text(format!(
+        "No account takes mail from <{reverse_path}>{to}: no [[route]] matches and no account is the \
+         default; ask the administrator of this relay"
+    ))
+}
+
+/// `messages_per_hour`.
+pub(super) fn over_the_hour(max: u32) -> Reply {
+    OVER_THE_HOUR.with_text(format!(
+        "This client has sent its {max} messages of this hour; try again later"
+    ))
+}
 
 /// The one 250 that promises something, built from the proof that it is kept.
 pub(super) fn queued(receipt: &Receipt) -> Reply {

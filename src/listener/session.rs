@@ -1,6 +1,5 @@
 //! One client's dialogue: the shell round `smtp::server`.
 
-use std::borrow::Cow;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -12,10 +11,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use crate::listener::hours::Place;
 use crate::listener::intake::{Client, Intake, storage_reply};
-use crate::listener::{Current, Settings, Stop};
+use crate::listener::{Current, Sender, Settings, Stop};
+use crate::mail::{Mailbox, ReversePath};
 use crate::queue::{Draft, Queue};
-use crate::smtp::{Action, COMMAND_LINE_MAX_OCTETS, Line, LineFramer, Reply, Session as Machine};
+use crate::smtp::{
+    Action, COMMAND_LINE_MAX_OCTETS, Line, LineFramer, Reply, Session as Machine, Severity,
+};
 
 use super::replies;
 
@@ -56,6 +59,10 @@ pub(super) struct Session<'a, S> {
     output: BytesMut,
     /// Room for the transaction in progress.
     draft: Option<Draft>,
+    /// Its place in its client's hour, where that is limited.
+    place: Option<Place>,
+    /// Whom it comes from, as far as the routes are concerned.
+    reverse_path: ReversePath,
     /// When the session is over; a transaction begun before gets its own full time.
     deadline: Instant,
     transaction_deadline: Option<Instant>,
@@ -90,6 +97,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             input: BytesMut::with_capacity(INPUT_BYTES),
             output: BytesMut::with_capacity(512),
             draft: None,
+            place: None,
+            reverse_path: ReversePath::Null,
             deadline: Instant::now() + settings.timeouts.session,
             transaction_deadline: None,
             settings,
@@ -117,29 +126,77 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             }
             if !self.machine.in_transaction() {
                 self.draft = None;
+                self.place = None;
                 self.transaction_deadline = None;
             }
         }
     }
 
-    /// Answers what the machine leaves to the shell: is there room, may this recipient be written to?
+    /// Answers what the machine leaves to the shell: does it find a way, and is there room?
     fn judge(&mut self, action: Action) -> Action {
         match action {
-            Action::CheckSender { size_bytes, .. } => {
-                let client = self.peer.to_string();
-                let room = match self.queue.draft_from(&client, size_bytes) {
-                    Ok(draft) => {
-                        self.draft = Some(draft);
-                        let patience = self.settings.timeouts.session;
-                        self.transaction_deadline = Some(Instant::now() + patience);
-                        Ok(())
-                    }
-                    Err(error) => Err(storage_reply(&error)),
-                };
-                self.machine.sender_checked(room)
+            Action::CheckSender {
+                reverse_path,
+                size_bytes,
+            } => {
+                let admitted = self.admit(reverse_path, size_bytes);
+                self.machine.sender_checked(admitted)
             }
-            Action::CheckRecipient { .. } => self.machine.recipient_checked(Ok(())),
+            Action::CheckRecipient { mailbox } => {
+                let routed = self.route(&mailbox);
+                self.machine.recipient_checked(routed)
+            }
             decided => decided,
+        }
+    }
+
+    /// MAIL. A session may outlive the settings it began with: routes and limits of single clients are
+    /// those of the moment.
+    fn admit(&mut self, reverse_path: ReversePath, size_bytes: Option<u64>) -> Result<(), Reply> {
+        let latest = Arc::clone(&self.latest.borrow());
+        let settings = &latest.settings;
+        let client = settings.routing.client(self.peer);
+        let forced = client.and_then(|client| client.sender.clone());
+        self.reverse_path = forced.map_or(reverse_path, ReversePath::Mailbox);
+        let path = self.reverse_path.to_string();
+        if !settings.routing.takes_from(self.sender(settings, &path)) {
+            tracing::warn!(listener = settings.name, client = %self.peer, reverse_path = path, "message refused: no account takes it");
+            return Err(replies::no_route(&self.reverse_path, None));
+        }
+        if let Some(client) = client.filter(|client| client.messages_per_hour > 0) {
+            let max = client.messages_per_hour;
+            self.place = settings.hours.take(&client.name, max);
+            if self.place.is_none() {
+                tracing::warn!(client = %self.peer, section = client.name, max, "message refused for now: over messages_per_hour");
+                return Err(replies::over_the_hour(max));
+            }
+        }
+        let draft = self.queue.draft_from(&self.peer.to_string(), size_bytes);
+        self.draft = Some(draft.map_err(|error| storage_reply(&error))?);
+        self.transaction_deadline = Some(Instant::now() + self.settings.timeouts.session);
+        Ok(())
+    }
+
+    /// RCPT.
+    fn route(&self, recipient: &Mailbox) -> Result<(), Reply> {
+        let latest = self.latest.borrow();
+        let settings = &latest.settings;
+        let path = self.reverse_path.to_string();
+        let key = settings
+            .routing
+            .key(self.sender(settings, &path), recipient.as_str());
+        if key.is_none() {
+            tracing::warn!(listener = settings.name, client = %self.peer, reverse_path = path, %recipient, "recipient refused: no account takes it");
+            return Err(replies::no_route(&self.reverse_path, Some(recipient)));
+        }
+        Ok(())
+    }
+
+    fn sender<'s>(&self, settings: &'s Settings, reverse_path: &'s str) -> Sender<'s> {
+        Sender {
+            listener: &settings.name,
+            client: Some(self.peer),
+            reverse_path,
         }
     }
 
@@ -177,8 +234,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         envelope: crate::mail::Envelope,
         draft: Draft,
     ) -> io::Result<Option<Ended>> {
-        let settings = self.routed();
-        let mut intake = Intake::new(&settings, client(&self.machine, self.peer), envelope, draft);
+        let latest = Arc::clone(&self.latest.borrow());
+        let peer = client(&self.machine, self.peer);
+        let mut intake = Intake::new(self.settings, &latest.settings, peer, envelope, draft);
         let mut block = CONTENT_INPUT_BYTES;
         loop {
             if self.input.len() >= CONTENT_INPUT_BYTES {
@@ -193,9 +251,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 return Ok(Some(ended));
             }
         }
-        let reply = intake
-            .commit(&settings, client(&self.machine, self.peer))
-            .await;
+        let latest = Arc::clone(&self.latest.borrow());
+        let peer = client(&self.machine, self.peer);
+        let reply = intake.commit(&latest.settings, peer).await;
+        if reply.severity() == Severity::Completed
+            && let Some(place) = self.place.take()
+        {
+            place.keep();
+        }
         match self.machine.content_received(reply) {
             Action::Close(reply) => {
                 self.reply(&reply);
@@ -210,21 +273,6 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             | Action::ReceiveContent { .. }
             | Action::CutOff => Ok(Some(Ended::Closed)),
         }
-    }
-
-    /// A session may outlive the account it began with: each message goes where the settings of the
-    /// moment send it.
-    fn routed(&self) -> Cow<'a, Settings> {
-        let own = self.settings;
-        let latest = &self.latest.borrow().settings;
-        if own.account == latest.account && own.mailbox == latest.mailbox {
-            return Cow::Borrowed(own);
-        }
-        Cow::Owned(Settings {
-            account: latest.account.clone(),
-            mailbox: latest.mailbox.clone(),
-            ..own.clone()
-        })
     }
 
     /// Replies are gathered and go out together when there is nothing left to answer (RFC 2920).

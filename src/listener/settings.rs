@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::listener::{Hours, Routing};
 use crate::smtp::{BareNewline, ServerSettings};
 
 /// Settings of one listener.
@@ -19,10 +20,10 @@ pub struct Settings {
     pub allow: Vec<IpNet>,
     /// What the relay calls itself.
     pub hostname: String,
-    /// The account that sends what comes in here.
-    pub account: String,
-    /// For a From that is missing in a message with a null reverse-path: the account's mailbox.
-    pub mailbox: String,
+    /// Which account takes a message, and what single clients get: the same for all listeners.
+    pub routing: Arc<Routing>,
+    /// How much single clients have sent: the same for all listeners, for as long as the program runs.
+    pub hours: Arc<Hours>,
     /// What happens to bare CR and LF in content.
     pub bare_newline: BareNewline,
     /// Bounds of one session and of all.

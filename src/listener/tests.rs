@@ -1,5 +1,7 @@
 //! One session in memory, on a clock that the test turns.
 
+mod routes;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +14,17 @@ use tokio::time::advance;
 use tokio_util::sync::CancellationToken;
 
 use super::session::{Ended, Session};
-use super::{Current, Limits, Settings, Stop, Timeouts};
+use super::{Current, Limits, Routing, Settings, Stop, Table, Timeouts};
 use crate::queue::{self, Queue};
+
+fn routing(account: &str) -> Arc<Routing> {
+    Arc::new(Routing::new(Table {
+        listeners: [("local".into(), None)].into(),
+        default: Some(account.into()),
+        mailboxes: [(account.into(), "relay@contoso.com".into())].into(),
+        ..Table::default()
+    }))
+}
 
 fn settings() -> Settings {
     Settings {
@@ -21,8 +32,8 @@ fn settings() -> Settings {
         address: ([127, 0, 0, 1], 0).into(),
         allow: vec!["127.0.0.0/8".parse().unwrap()],
         hostname: "relay.test".into(),
-        account: "default".into(),
-        mailbox: "relay@contoso.com".into(),
+        routing: routing("default"),
+        hours: Arc::default(),
         bare_newline: crate::smtp::BareNewline::Normalize,
         limits: Limits {
             connections_max: 10,
@@ -73,10 +84,14 @@ struct Bench {
 
 impl Bench {
     fn start() -> Self {
+        Self::start_with(settings())
+    }
+
+    fn start_with(settings: Settings) -> Self {
         let folder = TempDir::new().unwrap();
         let queue = queue(&folder);
         let (client, server) = duplex(4096);
-        let settings = watch::Sender::new(Current::new(settings()));
+        let settings = watch::Sender::new(Current::new(settings));
         let stop = Stop {
             drain: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -86,8 +101,8 @@ impl Bench {
             let queue = queue.clone();
             let (latest, told) = (settings.subscribe(), stop.clone());
             async move {
-                let current = latest.borrow().clone();
                 let peer = IpAddr::from([127, 0, 0, 1]);
+                let current = latest.borrow().for_client(peer);
                 Session::new(server, peer, &current, latest, &queue, &told)
                     .run()
                     .await
@@ -209,7 +224,7 @@ async fn a_message_goes_to_the_account_of_the_settings_of_its_moment() {
     let mut bench = Bench::start();
     assert!(bench.reply().await.starts_with("220 "));
     bench.settings.send_replace(Current::new(Settings {
-        account: "renamed".into(),
+        routing: routing("renamed"),
         limits: Limits {
             recipients_max: 1,
             ..settings().limits

@@ -125,6 +125,24 @@ impl Envelope {
         Self { body_type, ..self }
     }
 
+    /// The same message from somebody else.
+    #[must_use]
+    pub fn with_reverse_path(self, reverse_path: ReversePath) -> Self {
+        Self {
+            smtputf8: self.smtputf8 || !reverse_path.is_ascii(),
+            reverse_path,
+            ..self
+        }
+    }
+
+    /// The same message for those recipients only that `takes` takes, if it takes any.
+    #[must_use]
+    pub fn only(&self, takes: impl Fn(&Recipient) -> bool) -> Option<Self> {
+        let recipients = self.recipients.iter().enumerate();
+        let chosen = recipients.filter(|(_, one)| takes(one));
+        self.part(&chosen.map(|(index, _)| index).collect::<Vec<_>>())
+    }
+
     /// The same envelope for content that turned out to need less, or more, than was announced.
     #[must_use]
     pub fn with_smtputf8(self, smtputf8: bool) -> Self {

@@ -11,6 +11,10 @@ use memchr::memchr;
 pub struct Supplements {
     /// `local@domain`, without angle brackets.
     pub from: String,
+    /// Whether it also takes the place of a From that is there, and of Sender.
+    pub replaces_from: bool,
+    /// In the same form; none is as good for the message as what it has.
+    pub reply_to: Option<String>,
     /// As in RFC 5322 section 3.3.
     pub date: String,
     /// With angle brackets.
@@ -30,6 +34,7 @@ pub struct Seen {
     pub eight_bit: bool,
     date: bool,
     from: bool,
+    reply_to: bool,
 }
 
 /// Passes a message through, block by block.
@@ -58,6 +63,8 @@ enum Field {
     Subject,
     MessageId,
     Other,
+    /// Another takes its place.
+    Dropped,
 }
 
 /// A longer line is passed on in pieces; nothing of interest lies beyond.
@@ -95,8 +102,10 @@ impl HeaderPass {
             };
             octets = rest;
             if self.place == Place::LongLine {
-                self.seen.eight_bit |= !piece.is_ascii();
-                out.extend_from_slice(piece);
+                if self.field != Field::Dropped {
+                    self.seen.eight_bit |= !piece.is_ascii();
+                    out.extend_from_slice(piece);
+                }
                 if ended {
                     self.place = Place::LineStart;
                 }
@@ -155,7 +164,9 @@ impl HeaderPass {
                 }
             }
         }
-        out.extend_from_slice(line);
+        if self.place == Place::Body || self.field != Field::Dropped {
+            out.extend_from_slice(line);
+        }
     }
 
     fn begin_field(&mut self, name: &[u8]) {
@@ -164,8 +175,14 @@ impl HeaderPass {
             self.seen.received_count = self.seen.received_count.saturating_add(1);
         } else if name.eq_ignore_ascii_case(b"date") {
             self.seen.date = true;
+        } else if self.supplements.replaces_from
+            && [&b"from"[..], b"sender"].contains(&name.to_ascii_lowercase().as_slice())
+        {
+            self.field = Field::Dropped;
         } else if name.eq_ignore_ascii_case(b"from") {
             self.seen.from = true;
+        } else if name.eq_ignore_ascii_case(b"reply-to") {
+            self.seen.reply_to = true;
         } else if name.eq_ignore_ascii_case(b"subject") && self.seen.subject.is_none() {
             self.seen.subject = Some(Vec::new());
             self.field = Field::Subject;
@@ -219,6 +236,11 @@ impl HeaderPass {
         if !self.seen.from {
             add("From", &format!("<{}>", self.supplements.from));
         }
+        if let Some(reply_to) = self.supplements.reply_to.as_ref()
+            && !self.seen.reply_to
+        {
+            add("Reply-To", &format!("<{reply_to}>"));
+        }
         if !self.seen.date {
             add("Date", &self.supplements.date);
         }
@@ -243,12 +265,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn pass(content: &[u8], block: usize) -> (Vec<u8>, Seen) {
-        let mut pass = HeaderPass::new(Supplements {
+    fn supplements() -> Supplements {
+        Supplements {
             from: "f@x".into(),
+            replaces_from: false,
+            reply_to: None,
             date: "D".into(),
             message_id: "<m@x>".into(),
-        });
+        }
+    }
+
+    fn pass(content: &[u8], block: usize) -> (Vec<u8>, Seen) {
+        pass_with(supplements(), content, block)
+    }
+
+    fn pass_with(supplements: Supplements, content: &[u8], block: usize) -> (Vec<u8>, Seen) {
+        let mut pass = HeaderPass::new(supplements);
         let mut out = Vec::new();
         for block in content.chunks(block.max(1)) {
             pass.push(block, &mut out);
@@ -293,6 +325,40 @@ mod tests {
             format!("Subject: x\r\n{ADDED}\r\nbody\r\n")
         );
         assert_eq!(text("\r\nbody\r\n"), format!("{ADDED}\r\nbody\r\n"));
+    }
+
+    #[test]
+    fn a_forced_from_takes_the_place_of_the_one_that_is_there() {
+        let forced = Supplements {
+            replaces_from: true,
+            reply_to: Some("desk@x".into()),
+            ..supplements()
+        };
+        let long = "x".repeat(3 * LINE_MAX_BYTES);
+        for block in [1, 7, usize::MAX] {
+            let text = |content: &str| {
+                let (out, _) = pass_with(forced.clone(), content.as_bytes(), block);
+                String::from_utf8(out).unwrap()
+            };
+            let rest = "Date: d\r\nMessage-ID: <1@b>\r\n";
+            let expected = format!("{rest}From: <f@x>\r\nReply-To: <desk@x>\r\n\r\nFrom: body\r\n");
+            for from in [
+                "",
+                "From: a@b\r\n",
+                "FROM : Scanner\r\n <a@b>\r\n\t(third)\r\nSender: c@d\r\n",
+                &format!("From: {long}\r\n {long}\r\n"),
+            ] {
+                let content = format!("{from}{rest}\r\nFrom: body\r\n");
+                assert_eq!(text(&content), expected, "{} octets", from.len());
+            }
+            let own = format!("Reply-To: a@b\r\n{rest}From: <f@x>\r\n\r\n");
+            let content = format!("From: a@b\r\nReply-To: a@b\r\n{rest}\r\n");
+            assert_eq!(text(&content), own);
+            assert_eq!(
+                text("From: a@b\r\ntext\r\n"),
+                "From: <f@x>\r\nReply-To: <desk@x>\r\nDate: D\r\nMessage-ID: <m@x>\r\n\r\ntext\r\n"
+            );
+        }
     }
 
     #[test]

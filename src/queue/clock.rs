@@ -6,18 +6,21 @@
 //! neither makes anything due nor forgets anything. Of the time while no daemon ran only the wall clock
 //! tells, which may be wrong: it counts up to [`STOPPED_MAX`], and never backwards.
 //!
-//! *Active time* counts, for each account, only while mail could have been tried; ages are measured in
-//! it, so neither a paused account nor a relay that is switched off makes a message older.
+//! *Active time* counts, for each account and each pool of them, only while mail could have been tried: by
+//! any account of the pool. Ages are measured in it, so neither a paused account nor a relay that is
+//! switched off makes a message older.
 //!
 //! While a machine is suspended both stand still, as do the timers that wait for them: what is due, or
 //! to be forgotten, is later by that time, and nothing is sooner.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::queue::pool::{is_pool, pool_members};
 
 /// Of the time while no daemon ran, this much counts at most: longer than back-off usually is, and little
 /// of what mail is kept for, should the wall clock have leapt by years.
@@ -58,7 +61,15 @@ pub(super) struct QueueClock {
     time: Arc<dyn Time>,
     origin: Instant,
     origin_ms: i64,
-    accounts: Mutex<HashMap<String, ActiveTime>>,
+    activity: Mutex<Activity>,
+}
+
+#[derive(Debug, Default)]
+struct Activity {
+    /// By account, or by the key of a pool.
+    times: HashMap<String, ActiveTime>,
+    /// Accounts whose mail can be tried.
+    accounts: HashSet<String>,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +84,29 @@ impl ActiveTime {
     fn total(&self, now: Instant) -> Duration {
         let running = self.since.map(|since| now.saturating_duration_since(since));
         self.elapsed + running.unwrap_or_default()
+    }
+
+    fn run(&mut self, running: bool, now: Instant) {
+        if running {
+            self.since.get_or_insert(now);
+        } else {
+            self.elapsed = self.total(now);
+            self.since = None;
+        }
+    }
+}
+
+impl Activity {
+    /// The time of `key`, which begins when the first message has it.
+    fn total(&mut self, key: &str, now: Instant) -> Duration {
+        if let Some(time) = self.times.get(key) {
+            return time.total(now);
+        }
+        let mut time = ActiveTime::default();
+        let mut members = pool_members(key);
+        time.run(members.any(|one| self.accounts.contains(one)), now);
+        self.times.insert(key.to_owned(), time);
+        Duration::ZERO
     }
 }
 
@@ -99,7 +133,7 @@ impl QueueClock {
             .saturating_sub(last_wall_ms)
             .clamp(0, STOPPED_MAX.as_millis() as i64);
         let mut statement = connection.prepare("SELECT name, active_ms FROM account")?;
-        let accounts = statement
+        let mut times: HashMap<String, ActiveTime> = statement
             .query_map([], |row| {
                 let active = ActiveTime {
                     elapsed: Duration::from_millis(row.get::<_, i64>(1)?.max(0) as u64),
@@ -108,10 +142,21 @@ impl QueueClock {
                 Ok((row.get(0)?, active))
             })?
             .collect::<rusqlite::Result<_>>()?;
+        let waiting = keys_in_use(connection)?;
+        // Of a pool that has nothing to send nobody asks again: pools come and go with the settings.
+        times.retain(|key, _| waiting.contains(key) || !is_pool(key));
+        for key in waiting {
+            // The last of it may have been lost in a crash.
+            times.entry(key).or_default();
+        }
+        let activity = Activity {
+            times,
+            accounts: HashSet::new(),
+        };
         Ok(Self {
             origin: time.instant(),
             origin_ms: last_ms.saturating_add(stopped_ms),
-            accounts: Mutex::new(accounts),
+            activity: Mutex::new(activity),
             time,
         })
     }
@@ -129,8 +174,8 @@ impl QueueClock {
         let now = self.time.instant();
         let mut statement = connection
             .prepare_cached("INSERT OR REPLACE INTO account (name, active_ms) VALUES (?1, ?2)")?;
-        for (account, active) in self.accounts().iter() {
-            statement.execute(params![account, active.total(now).as_millis() as i64])?;
+        for (key, active) in &self.activity().times {
+            statement.execute(params![key, active.total(now).as_millis() as i64])?;
         }
         Ok(())
     }
@@ -151,28 +196,58 @@ impl QueueClock {
         self.wall_ms() + (queue_ms - self.now_ms())
     }
 
-    /// The account's active time so far.
-    pub(super) fn active_ms(&self, account: &str) -> i64 {
+    /// The active time so far of an account or a pool.
+    pub(super) fn active_ms(&self, key: &str) -> i64 {
         let now = self.time.instant();
-        self.accounts()
-            .get(account)
-            .map_or(0, |active| active.total(now).as_millis() as i64)
+        self.activity().total(key, now).as_millis() as i64
     }
 
-    /// Starts or stops an account's active time; saying so twice is harmless.
+    /// Starts or stops the active time of an account, and of its pools if no other account of them runs;
+    /// saying so twice is harmless.
     pub(super) fn set_active(&self, account: &str, running: bool) {
         let now = self.time.instant();
-        let mut accounts = self.accounts();
-        let active = accounts.entry(account.to_owned()).or_default();
+        let mut activity = self.activity();
+        let activity = &mut *activity;
+        if running == activity.accounts.contains(account) {
+            return;
+        }
         if running {
-            active.since.get_or_insert(now);
+            activity.accounts.insert(account.to_owned());
         } else {
-            active.elapsed = active.total(now);
-            active.since = None;
+            activity.accounts.remove(account);
+        }
+        let accounts = &activity.accounts;
+        activity.times.entry(account.to_owned()).or_default();
+        for (key, time) in &mut activity.times {
+            time.run(pool_members(key).any(|one| accounts.contains(one)), now);
         }
     }
 
-    fn accounts(&self) -> MutexGuard<'_, HashMap<String, ActiveTime>> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The keys of all mail that `account` may send: its own first, then those of its pools.
+    pub(super) fn keys_of(&self, account: &str) -> Vec<String> {
+        let activity = self.activity();
+        let pools = activity.times.keys().filter(|key| is_pool(key));
+        let pools = pools.filter(|key| pool_members(key).any(|one| one == account));
+        std::iter::once(account.to_owned())
+            .chain(pools.cloned())
+            .collect()
     }
+
+    fn activity(&self) -> MutexGuard<'_, Activity> {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn keys_in_use(connection: &Connection) -> rusqlite::Result<HashSet<String>> {
+    let mut statement =
+        connection.prepare("SELECT DISTINCT account FROM message WHERE state < 4")?;
+    let mut rows = statement.query([])?;
+    let mut keys = HashSet::new();
+    while let Some(row) = rows.next()? {
+        // A damaged row must not keep the daemon from starting.
+        if let Ok(key) = row.get_ref(0)?.as_str() {
+            keys.insert(key.to_owned());
+        }
+    }
+    Ok(keys)
 }

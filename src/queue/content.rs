@@ -79,13 +79,20 @@ impl ContentFile {
             .map_err(|error| StorageError::content(self.path.clone(), error))
     }
 
-    /// Puts file and directory entry on stable storage. Blocking.
+    /// Puts file and directory entry on stable storage, and with them one more entry for each of
+    /// `copies`: messages that share their content. Blocking.
     ///
     /// A sync that failed is never tried again and believed: the kernel may have dropped the pages.
-    pub(super) fn finish(mut self) -> Result<StoredFile, FinishError> {
+    pub(super) fn finish(mut self, copies: Vec<PathBuf>) -> Result<StoredFiles, FinishError> {
         let content = |error| StorageError::content(self.path.clone(), error);
         let folder =
             open_parent(&self.path).map_err(|error| FinishError::NotStored(content(error)))?;
+        let mut linked = Vec::new();
+        for path in copies {
+            let made = std::fs::hard_link(&self.path, &path);
+            made.map_err(|error| FinishError::NotStored(content(error)))?;
+            linked.push(StoredFile { path, kept: false });
+        }
         if let Err(error) = self.file.sync_all() {
             // Space that was promised and then was not there concerns this file alone.
             return Err(match content(error) {
@@ -100,11 +107,23 @@ impl ContentFile {
             })
         })?;
         self.finished = true;
-        Ok(StoredFile {
+        let first = StoredFile {
             path: std::mem::take(&mut self.path),
             kept: false,
+        };
+        Ok(StoredFiles {
+            first,
+            copies: linked,
         })
     }
+}
+
+/// What [`ContentFile::finish`] made of a file.
+#[derive(Debug)]
+pub(super) struct StoredFiles {
+    pub(super) first: StoredFile,
+    /// In the order in which they were asked for.
+    pub(super) copies: Vec<StoredFile>,
 }
 
 /// Why a content file is not on stable storage.

@@ -8,7 +8,7 @@ use crate::queue::batch::Intake;
 use crate::queue::bounds::Reservation;
 use crate::queue::content::{self, ContentFile, FinishError, INLINE_MAX_BYTES};
 use crate::queue::import::Imported;
-use crate::queue::insert::{Maker, NewContent, NewMessage};
+use crate::queue::insert::{Maker, NewContent, NewCopy, NewMessage};
 use crate::queue::op::Op;
 use crate::queue::{DraftError, NoticeError, NoticeOf, Queue, QueueId, StorageError, Submission};
 
@@ -121,7 +121,36 @@ impl Draft {
     /// A dropped call may still have stored the message: it will be delivered although the client
     /// was told nothing, as with a connection that dies before the reply.
     pub async fn commit(self, submission: Submission) -> Result<Receipt, DraftError> {
-        self.store(submission, Maker::Client).await
+        self.store(submission, Vec::new(), Maker::Client).await
+    }
+
+    /// As [`Draft::commit`], for content that goes to some recipients one way and to others another:
+    /// each of `others` becomes a message of its own. All of them are stored, or none.
+    ///
+    /// Returns the receipt of the first, and those of `others` in their order.
+    ///
+    /// # Errors
+    /// As [`Draft::commit`]; also when the queue has room for the first and not for the others.
+    pub async fn commit_split(
+        self,
+        first: Submission,
+        others: Vec<Submission>,
+    ) -> Result<(Receipt, Vec<Receipt>), DraftError> {
+        let shared = Arc::clone(&self.queue.shared);
+        let mut copies = Vec::new();
+        for submission in others {
+            let holder = shared.room.holder(&submission.origin.client);
+            copies.push(NewCopy {
+                id: shared.ids.generate(),
+                submission,
+                file: None,
+                reservation: shared.room.reserve(Some(holder), self.size_bytes)?,
+            });
+        }
+        let ids: Vec<QueueId> = copies.iter().map(|copy| copy.id).collect();
+        let receipt = self.store(first, copies, Maker::Client).await?;
+        // One transaction holds them all.
+        Ok((receipt, ids.into_iter().map(Receipt::new).collect()))
     }
 
     /// As [`Draft::commit`], for what an operator brings.
@@ -130,8 +159,8 @@ impl Draft {
         submission: Submission,
         imported: Imported,
     ) -> Result<Receipt, DraftError> {
-        self.store(submission, Maker::Operator(Box::new(imported)))
-            .await
+        let made_by = Maker::Operator(Box::new(imported));
+        self.store(submission, Vec::new(), made_by).await
     }
 
     /// As [`Draft::commit`], for a notice: with it, in one transaction, it is stored that what it tells
@@ -145,12 +174,13 @@ impl Draft {
         about: NoticeOf,
     ) -> Result<Receipt, NoticeError> {
         let made_by = Maker::Daemon(Box::new(about));
-        Ok(self.store(submission, made_by).await?)
+        Ok(self.store(submission, Vec::new(), made_by).await?)
     }
 
     async fn store(
         mut self,
         submission: Submission,
+        mut copies: Vec<NewCopy>,
         made_by: Maker,
     ) -> Result<Receipt, DraftError> {
         let stored = match self.file {
@@ -159,8 +189,10 @@ impl Draft {
                 match self.file.take() {
                     Some(file) => {
                         let shared = Arc::clone(&self.queue.shared);
+                        let path = |copy: &NewCopy| content::path_of(&shared.directory, copy.id);
+                        let paths = copies.iter().map(path).collect();
                         let finish = move || {
-                            file.finish().map_err(|error| match error {
+                            file.finish(paths).map_err(|error| match error {
                                 FinishError::NotStored(error) => error,
                                 FinishError::Unknown(error) => {
                                     shared.latch(&error);
@@ -168,7 +200,11 @@ impl Draft {
                                 }
                             })
                         };
-                        NewContent::File(blocking(finish).await?)
+                        let files = blocking(finish).await?;
+                        for (copy, file) in copies.iter_mut().zip(files.copies) {
+                            copy.file = Some(file);
+                        }
+                        NewContent::File(files.first)
                     }
                     None => return Err(StorageError::Closed.into()),
                 }
@@ -183,6 +219,7 @@ impl Draft {
             size_bytes: self.size_bytes,
             reservation: self.reservation,
             made_by,
+            copies,
         };
         let message = Box::new(message);
         self.queue.send(Op::Commit { message, answer }).await?;

@@ -17,7 +17,7 @@ pub struct Filter {
     /// None: everything that is not delivered or deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<MessageState>,
-    /// None: every account.
+    /// None: every account. An account's name takes the mail of its pools too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     /// The reverse-path.
@@ -193,6 +193,10 @@ pub(super) const ADDRESSES: &str = r"(:from IS NULL OR reverse_path LIKE :from E
     AND (:to IS NULL OR EXISTS (SELECT 1 FROM recipient
         WHERE recipient.seq = message.seq AND recipient.address LIKE :to ESCAPE '\'))";
 
+/// Mail that `:account` may send: its own, and that of its pools. The key of a pool stands for itself.
+const ACCOUNT: &str = "(:account IS NULL OR account = :account
+    OR instr(:account, '+') = 0 AND instr('+' || account || '+', '+' || :account || '+') > 0)";
+
 impl Filter {
     /// The messages it takes, oldest first. Eight bytes each are all that a listing holds at once.
     pub(super) fn sequence_numbers(
@@ -206,7 +210,7 @@ impl Filter {
             Some(state) => format!("state = {} AND state >= 4", state.number()),
         };
         let mut statement = connection.prepare(&format!(
-            "SELECT seq FROM message WHERE {state} AND (:account IS NULL OR account = :account)
+            "SELECT seq FROM message WHERE {state} AND {ACCOUNT}
                  AND (:before_ms IS NULL OR received_wall_ms < :before_ms) AND {ADDRESSES}
              ORDER BY seq"
         ))?;

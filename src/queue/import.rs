@@ -234,6 +234,8 @@ impl Queue {
         let sender = envelope.reverse_path().mailbox();
         let header = HeaderPass::new(Supplements {
             from: sender.map_or_else(|| request.mailbox.clone(), ToString::to_string),
+            replaces_from: false,
+            reply_to: None,
             date: date_time(&Zoned::now()),
             message_id: format!("<{id}@{}>", request.hostname),
         });

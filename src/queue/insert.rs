@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::mail::{BodyType, Envelope};
-use crate::queue::bounds::Reservation;
+use crate::queue::bounds::{Reservation, Room};
 use crate::queue::content::StoredFile;
 use crate::queue::import::Imported;
 use crate::queue::notice::NoticeOf;
@@ -15,7 +15,7 @@ use crate::queue::{MessageState, QueueId, RecipientState, change, event, notice}
 pub struct Submission {
     /// What MAIL and RCPT said.
     pub envelope: Envelope,
-    /// The account that is to send it.
+    /// The account that is to send it, or the key of a pool of accounts ([`crate::queue::pool_key`]).
     pub account: String,
     /// Where it came from.
     pub origin: Origin,
@@ -45,6 +45,8 @@ pub(super) struct NewMessage {
     pub(super) reservation: Reservation,
     /// How it came, if not from a client.
     pub(super) made_by: Maker,
+    /// The same content for other recipients, by other ways: stored together or not at all.
+    pub(super) copies: Vec<NewCopy>,
 }
 
 /// How a message came to the queue.
@@ -54,6 +56,46 @@ pub(super) enum Maker {
     Operator(Box<Imported>),
     /// The daemon itself, to tell of others.
     Daemon(Box<NoticeOf>),
+}
+
+#[derive(Debug)]
+pub(super) struct NewCopy {
+    pub(super) id: QueueId,
+    pub(super) submission: Submission,
+    /// Its own name for the content, where that is a file.
+    pub(super) file: Option<StoredFile>,
+    pub(super) reservation: Reservation,
+}
+
+impl NewMessage {
+    /// It is stored, with its copies; returns the keys under which they wait.
+    pub(super) fn keep(self, room: &Room) -> Vec<String> {
+        // One client brought all of them.
+        let holder = room.holder(&self.submission.origin.client);
+        let mut keys = vec![self.submission.account];
+        self.reservation.keep(holder, self.size_bytes);
+        if let NewContent::File(file) = self.content {
+            file.keep();
+        }
+        for copy in self.copies {
+            copy.reservation.keep(holder, self.size_bytes);
+            if let Some(file) = copy.file {
+                file.keep();
+            }
+            keys.push(copy.submission.account);
+        }
+        keys
+    }
+
+    /// Nobody knows whether it is stored: if there is a row at the next start, the file belongs to it.
+    pub(super) fn keep_files(self) {
+        if let NewContent::File(file) = self.content {
+            file.keep();
+        }
+        for file in self.copies.into_iter().filter_map(|copy| copy.file) {
+            file.keep();
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -81,7 +123,36 @@ pub(super) fn insert(
     shared: &Shared,
     message: &NewMessage,
 ) -> rusqlite::Result<()> {
-    let submission = &message.submission;
+    let seq = insert_row(connection, shared, message.id, &message.submission, message)?;
+    match &message.made_by {
+        Maker::Client => {}
+        Maker::Operator(imported) => {
+            connection
+                .prepare_cached("UPDATE message SET last_reply = ?2 WHERE seq = ?1")?
+                .execute(params![seq, imported.last_reply])?;
+            if imported.held {
+                let key = &message.submission.account;
+                change::hold(connection, shared, seq, key, None)?;
+            }
+            let detail = imported.detail.as_deref();
+            event::record(connection, seq, "imported", &imported.actor, detail)?;
+        }
+        Maker::Daemon(about) => notice::store(connection, seq, message.id, about)?,
+    }
+    for copy in &message.copies {
+        insert_row(connection, shared, copy.id, &copy.submission, message)?;
+    }
+    Ok(())
+}
+
+/// With recipients and content; returns its number.
+fn insert_row(
+    connection: &Connection,
+    shared: &Shared,
+    id: QueueId,
+    submission: &Submission,
+    message: &NewMessage,
+) -> rusqlite::Result<i64> {
     let envelope = &submission.envelope;
     let stored = match message.content {
         NewContent::Inline(_) => STORED_INLINE,
@@ -100,7 +171,7 @@ pub(super) fn insert(
                  ?17, ?18)",
         )?
         .execute(params![
-            message.id.as_str(),
+            id.as_str(),
             MessageState::Ready.number(),
             submission.account,
             shared.clock.now_ms(),
@@ -142,18 +213,5 @@ pub(super) fn insert(
             .prepare_cached("INSERT INTO content (seq, data) VALUES (?1, ?2)")?
             .execute(params![seq, octets])?;
     }
-    match &message.made_by {
-        Maker::Client => Ok(()),
-        Maker::Operator(imported) => {
-            connection
-                .prepare_cached("UPDATE message SET last_reply = ?2 WHERE seq = ?1")?
-                .execute(params![seq, imported.last_reply])?;
-            if imported.held {
-                change::hold(connection, shared, seq, &submission.account, None)?;
-            }
-            let detail = imported.detail.as_deref();
-            event::record(connection, seq, "imported", &imported.actor, detail)
-        }
-        Maker::Daemon(about) => notice::store(connection, seq, message.id, about),
-    }
+    Ok(seq)
 }

@@ -37,7 +37,7 @@ pub struct Lease {
 pub struct LeasedMessage {
     /// Its name.
     pub id: QueueId,
-    /// The account it is sent with.
+    /// The account it is sent with: the one that has leased it.
     pub account: String,
     /// With the recipients that are still to be decided.
     pub envelope: Envelope,
@@ -54,7 +54,8 @@ pub struct LeasedMessage {
 /// What [`Queue::lease`] found.
 #[derive(Debug)]
 pub struct Leased {
-    /// In the order in which they are to be sent: clients take turns.
+    /// In the order in which they are to be sent: clients take turns, and so do the account's own mail and
+    /// that of its pools.
     pub leases: Vec<Lease>,
     /// How long until there is more to lease, if that is known: nothing when there may be already.
     pub next_due: Option<Duration>,
@@ -82,6 +83,7 @@ impl Lease {
         let (answer, answered) = oneshot::channel();
         let op = Op::Settle {
             seq: self.seq,
+            account: self.message.account.clone(),
             settlement: Box::new(settlement),
             answer,
         };
@@ -107,10 +109,10 @@ impl Drop for Lease {
     }
 }
 
-/// Inline content after which a leasing ends.
+/// Inline content of one key after which a leasing ends.
 const LEASE_MAX_BYTES: u64 = 1024 * 1024;
 
-/// Inside the writer's transaction.
+/// Inside the writer's transaction: mail of the account's own and of its pools, in equal shares.
 pub(super) fn lease(
     connection: &Connection,
     shared: &Arc<Shared>,
@@ -118,8 +120,40 @@ pub(super) fn lease(
     account: &str,
     max: usize,
 ) -> Result<Leased, StorageError> {
+    let mut keys = shared.clock.keys_of(account);
+    // A pool's mail and the account's own take turns, also where one message at a time is all that the
+    // pace allows: by chance, which needs no memory.
+    let first = fastrand::usize(..keys.len().max(1));
+    keys.rotate_left(first);
+    let mut leased = Leased {
+        leases: Vec::new(),
+        next_due: None,
+    };
+    for (index, key) in keys.iter().enumerate() {
+        // What one leaves goes to those after it.
+        let left = max.saturating_sub(leased.leases.len());
+        let share = left.div_ceil(keys.len() - index);
+        let of_key = lease_of(connection, shared, turns, account, key, share)?;
+        leased.leases.extend(of_key.leases);
+        leased.next_due = match (leased.next_due, of_key.next_due) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+    Ok(leased)
+}
+
+/// Mail under one key, for `account`.
+fn lease_of(
+    connection: &Connection,
+    shared: &Arc<Shared>,
+    turns: &mut Turns,
+    account: &str,
+    key: &str,
+    max: usize,
+) -> Result<Leased, StorageError> {
     let now_ms = shared.clock.now_ms();
-    let mut round = turns.round(connection, account, now_ms);
+    let mut round = turns.round(connection, key, now_ms);
     let mut leases = Vec::new();
     let mut bytes = 0;
     // Whoever asks again only when told to must be told of what this leasing leaves behind.
@@ -132,7 +166,7 @@ pub(super) fn lease(
             more = false;
             break;
         };
-        match load(connection, shared, seq, &id) {
+        match load(connection, shared, account, seq, &id) {
             Ok(message) => {
                 if matches!(message.content, Content::Inline(_)) {
                     bytes += message.size_bytes;
@@ -146,11 +180,11 @@ pub(super) fn lease(
                 });
             }
             Err(StorageError::Damaged { id, what }) => {
-                set_aside(connection, shared, account, seq, &id, &what)?;
+                set_aside(connection, shared, key, seq, &id, &what)?;
             }
             Err(StorageError::Database(error)) if is_of_a_value(&error) => {
                 let what = format!("its row: {error}");
-                set_aside(connection, shared, account, seq, &id, &what)?;
+                set_aside(connection, shared, key, seq, &id, &what)?;
             }
             Err(error) => return Err(error),
         }
@@ -179,6 +213,7 @@ fn is_of_a_value(error: &rusqlite::Error) -> bool {
 fn load(
     connection: &Connection,
     shared: &Shared,
+    account: &str,
     seq: i64,
     id: &str,
 ) -> Result<LeasedMessage, StorageError> {
@@ -208,14 +243,13 @@ fn load(
         }
     }
     let mut statement = connection.prepare_cached(
-        "SELECT account, reverse_path, eight_bit, smtputf8, size_bytes, attempts, stored, ret,
-             envelope_id
+        "SELECT reverse_path, eight_bit, smtputf8, size_bytes, attempts, stored, ret, envelope_id
          FROM message WHERE seq = ?1",
     )?;
     let mut rows = statement.query([seq])?;
     let row = rows.next()?.ok_or_else(|| damaged("its row is gone"))?;
-    let reverse_path = ReversePath::parse(row.get_ref(1)?.as_str().unwrap_or_default());
-    let body_type = if row.get(2)? {
+    let reverse_path = ReversePath::parse(row.get_ref(0)?.as_str().unwrap_or_default());
+    let body_type = if row.get(1)? {
         BodyType::EightBitMime
     } else {
         BodyType::SevenBit
@@ -224,21 +258,21 @@ fn load(
         reverse_path.map_err(bad_address)?,
         recipients,
         body_type,
-        row.get(3)?,
+        row.get(2)?,
     )
     .map_err(|_| damaged("no recipient is left to be decided"))?
     .with_dsn(
-        parameter(row, 7, Ret::parse).map_err(|_| damaged("its RET is malformed"))?,
-        parameter(row, 8, EnvelopeId::parse).map_err(|_| damaged("its ENVID is malformed"))?,
+        parameter(row, 6, Ret::parse).map_err(|_| damaged("its RET is malformed"))?,
+        parameter(row, 7, EnvelopeId::parse).map_err(|_| damaged("its ENVID is malformed"))?,
     );
-    let stored: i64 = row.get(6)?;
+    let stored: i64 = row.get(5)?;
     let mut message = LeasedMessage {
         id: queue_id,
-        account: row.get(0)?,
+        account: account.to_owned(),
         envelope,
         numbers,
-        size_bytes: row.get::<_, i64>(4)? as u64,
-        attempts: row.get(5)?,
+        size_bytes: row.get::<_, i64>(3)? as u64,
+        attempts: row.get(4)?,
         content: Content::Inline(Bytes::new()),
     };
     message.content = if stored == STORED_FILE {
@@ -300,7 +334,7 @@ pub(super) fn set_state(
 fn set_aside(
     connection: &Connection,
     shared: &Shared,
-    account: &str,
+    key: &str,
     seq: i64,
     id: &str,
     what: &str,
@@ -313,7 +347,7 @@ fn set_aside(
     connection
         .prepare_cached("UPDATE message SET last_reply = ?2 WHERE seq = ?1")?
         .execute(params![seq, format!("damaged: {what}")])?;
-    change::hold(connection, shared, seq, account, Some(what))?;
+    change::hold(connection, shared, seq, key, Some(what))?;
     event::record(connection, seq, "quarantined", &Actor::daemon(), Some(what))
 }
 

@@ -2,13 +2,15 @@
 //!
 //! It promises that a [`Receipt`] means stable storage, that a [`Lease`] is held by one attempt at a
 //! time, and that every message stays until its [`Settlement`] ends it or an operator does. It
-//! refuses to know SMTP, accounts' settings or tokens: accounts are names, replies are text.
+//! refuses to know SMTP, accounts' settings or tokens: accounts are names, alone or joined to
+//! pools, replies are text.
 //!
 //! ```text
 //! Queue::draft -> Draft -> commit -> Receipt            taken in
 //! Queue::lease -> Lease -> settle(Settlement) | release tried, as often as it takes
 //! Queue::change -> Change -> step, step, ...            an operator's hands
 //! Reader::debts -> Owing -> Draft::commit_notice        who is still to be told
+//! Queue::reroute -> Reroute -> step, step, ...          other settings
 //! Reader::list, show, history, export; verify           looking, without touching
 //! ```
 //!
@@ -43,8 +45,10 @@ mod notice;
 mod op;
 mod owing;
 mod owner;
+mod pool;
 mod query;
 mod records;
+mod reroute;
 mod retention;
 mod schedule;
 mod schema;
@@ -74,10 +78,12 @@ pub use insert::{Origin, Submission};
 pub use lease::{Lease, Leased, LeasedMessage};
 pub use notice::{NoticeError, NoticeOf};
 pub use owing::{Case, Debt, Owing};
+pub use pool::{pool_key, pool_members};
 pub use query::Reader;
 pub use records::{
     AttemptRecord, Counts, EventRecord, MessageDetail, MessageRecord, RecipientRecord,
 };
+pub use reroute::{Facts, Reroute, Way};
 pub use schedule::Backoff;
 pub use settle::{Disposition, Outcome, RecipientOutcome, Retry, Settlement};
 pub use state::{MessageState, RecipientState};

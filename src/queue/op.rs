@@ -3,8 +3,9 @@
 use tokio::sync::oneshot;
 
 use crate::queue::change::{self, Changed};
-use crate::queue::insert::{NewContent, NewMessage};
+use crate::queue::insert::NewMessage;
 use crate::queue::notice::Telling;
+use crate::queue::reroute::{self, Moved};
 use crate::queue::retention::Swept;
 use crate::queue::settle::Settled;
 use crate::queue::{Leased, Outcome, Receipt, Settlement, StorageError};
@@ -25,6 +26,8 @@ pub(super) enum Op {
     },
     Settle {
         seq: i64,
+        /// Who has tried to send it.
+        account: String,
         settlement: Box<Settlement>,
         answer: Answer<Outcome>,
     },
@@ -38,6 +41,10 @@ pub(super) enum Op {
     Tell {
         telling: Telling,
         answer: Answer<()>,
+    },
+    Reroute {
+        request: Box<reroute::Request>,
+        answer: Answer<Moved>,
     },
     /// Leases were dropped.
     Look,
@@ -60,6 +67,7 @@ impl Op {
             Self::Maintain { answer } => drop(answer.send(Err(error.clone()))),
             Self::Change { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Tell { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Reroute { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Look | Self::Close => {}
         }
     }
@@ -102,6 +110,7 @@ pub(super) enum Done {
     Maintained(Swept, Answer<Swept>),
     Changed(Box<Changed>, Answer<Changed>),
     Told(Answer<()>),
+    Rerouted(Moved, Answer<Moved>),
 }
 
 impl Done {
@@ -115,10 +124,7 @@ impl Done {
                         queue_id = %message.id,
                         "message was refused, but may have been stored; it may be sent twice"
                     );
-                    // If there is a row at the next start, the file belongs to it.
-                    if let NewContent::File(file) = message.content {
-                        file.keep();
-                    }
+                    message.keep_files();
                 }
             }
             Self::Leased(_, answer) => drop(answer.send(Err(error.clone()))),
@@ -126,6 +132,7 @@ impl Done {
             Self::Maintained(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Changed(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Told(answer) => drop(answer.send(Err(error.clone()))),
+            Self::Rerouted(_, answer) => drop(answer.send(Err(error.clone()))),
         }
     }
 }

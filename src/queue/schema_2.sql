@@ -10,7 +10,7 @@ ALTER TABLE message ADD COLUMN held_ms INTEGER; -- the account's active time whe
 ALTER TABLE attempt ADD COLUMN uncertain INTEGER NOT NULL DEFAULT 0; -- lost after the final dot
 ALTER TABLE attempt ADD COLUMN connection INTEGER;                   -- its number in the log
 
--- action: retried, flushed, held, released, deleted, imported, quarantined
+-- action: retried, flushed, held, released, deleted, imported, quarantined, rerouted
 -- through: socket, folder, or daemon for what it did by itself
 CREATE TABLE event (
     number  INTEGER PRIMARY KEY,

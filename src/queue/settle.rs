@@ -111,6 +111,7 @@ pub(super) fn settle(
     connection: &Connection,
     shared: &Shared,
     seq: i64,
+    account: &str,
     settlement: &Settlement,
 ) -> Result<Settled, StorageError> {
     let row = connection
@@ -143,7 +144,7 @@ pub(super) fn settle(
     let counts = settlement.retry != Retry::WithoutCounting;
     let attempts = row.attempts + u32::from(counts);
     if counts || settlement.is_of_note() {
-        record_attempt(connection, seq, &row.account, settlement, wall_ms)?;
+        record_attempt(connection, seq, account, settlement, wall_ms)?;
     }
     let (mut pending, mut failed) = census(connection, seq)?;
     let age_ms = shared.clock.active_ms(&row.account) - row.born_ms;

@@ -18,6 +18,7 @@ use crate::queue::commits::Commits;
 use crate::queue::id::QueueIdGenerator;
 use crate::queue::lock::{FolderLock, LockError};
 use crate::queue::op::Op;
+use crate::queue::pool::pool_members;
 use crate::queue::writer;
 use crate::queue::{
     Backoff, CommitCounts, Draft, DraftError, Full, Leased, Limits, OpenError, QueueId, Reader,
@@ -106,11 +107,13 @@ impl Shared {
         *self.tuning.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells an account's dispatcher that there is something to lease.
-    pub(super) fn wake(&self, account: &str) {
+    /// Tells the dispatchers of all accounts that `key` names that there is something to lease.
+    pub(super) fn wake(&self, key: &str) {
         let wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(waker) = wakers.get(account) {
-            waker.notify_one();
+        for account in pool_members(key) {
+            if let Some(waker) = wakers.get(account) {
+                waker.notify_one();
+            }
         }
     }
 
@@ -242,7 +245,8 @@ impl Queue {
         Ok(Draft::new(self.clone(), reservation))
     }
 
-    /// Up to `max` messages of `account` that are due, each leased to the caller.
+    /// Up to `max` messages that are due and that `account` may send, those of its pools included, each
+    /// leased to the caller.
     pub async fn lease(&self, account: &str, max: usize) -> Result<Leased, StorageError> {
         let account = account.to_owned();
         let (answer, answered) = oneshot::channel();
@@ -270,7 +274,8 @@ impl Queue {
         Arc::clone(&self.shared.owing)
     }
 
-    /// Starts or stops the account's active time: messages age only while it runs (promise 4).
+    /// Starts or stops the account's active time: messages age only while it runs, or that of another account
+    /// of their pool (promise 4).
     pub fn set_active(&self, account: &str, active: bool) {
         self.shared.clock.set_active(account, active);
     }

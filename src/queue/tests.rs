@@ -9,6 +9,7 @@ mod history;
 mod migration;
 mod notice;
 mod opening;
+mod pool;
 mod time;
 mod transfer;
 mod verify;

@@ -13,13 +13,15 @@ use tokio::sync::mpsc;
 
 use crate::queue::batch::Batch;
 use crate::queue::change;
-use crate::queue::insert::{self, NewContent, NewMessage};
+use crate::queue::insert;
 use crate::queue::lock::FolderLock;
 use crate::queue::op::{Done, Op, Transaction};
 use crate::queue::settle;
 use crate::queue::store::Shared;
 use crate::queue::turn::Turns;
-use crate::queue::{MessageState, Receipt, StorageError, content, lease, notice, retention};
+use crate::queue::{
+    MessageState, Receipt, StorageError, content, lease, notice, reroute, retention,
+};
 
 /// Requests that may wait; sessions beyond that wait for a place.
 pub(super) const INBOX_MAX: usize = 1024;
@@ -249,11 +251,12 @@ impl Writer {
             }
             Op::Settle {
                 seq,
+                account,
                 settlement,
                 answer,
             } => {
                 let settled = self.guarded(|connection| {
-                    settle::settle(connection, &self.shared, seq, &settlement)
+                    settle::settle(connection, &self.shared, seq, &account, &settlement)
                 });
                 match settled {
                     Ok(settled) => done.push(Done::Settled(Box::new(settled), answer)),
@@ -283,6 +286,15 @@ impl Writer {
                     Err(error) => drop(answer.send(Err(error))),
                 }
             }
+            Op::Reroute { request, answer } => {
+                let moved = self.guarded(|connection| {
+                    Ok(reroute::reroute(connection, &self.shared, &request)?)
+                });
+                match moved {
+                    Ok(moved) => done.push(Done::Rerouted(moved, answer)),
+                    Err(error) => drop(answer.send(Err(error))),
+                }
+            }
             Op::Look | Op::Close => {}
         }
     }
@@ -291,21 +303,12 @@ impl Writer {
     fn finish(&self, done: Done) {
         match done {
             Done::Committed(message, answer) => {
-                let NewMessage {
-                    id,
-                    submission,
-                    content,
-                    size_bytes,
-                    reservation,
-                    ..
-                } = *message;
-                let holder = self.shared.room.holder(&submission.origin.client);
-                reservation.keep(holder, size_bytes);
-                if let NewContent::File(file) = content {
-                    file.keep();
-                }
+                let id = message.id;
+                let keys = message.keep(&self.shared.room);
                 let _ = answer.send(Ok(Receipt::new(id)));
-                self.shared.wake(&submission.account);
+                for key in keys {
+                    self.shared.wake(&key);
+                }
             }
             Done::Leased(leased, answer) => {
                 // Leases that nobody waits for any more go back by being dropped.
@@ -334,6 +337,10 @@ impl Writer {
                 let _ = answer.send(Ok(*changed));
             }
             Done::Told(answer) => drop(answer.send(Ok(()))),
+            Done::Rerouted(moved, answer) => {
+                moved.take_effect(&self.shared);
+                let _ = answer.send(Ok(moved));
+            }
         }
     }
 

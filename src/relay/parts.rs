@@ -5,20 +5,26 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
 use super::account::{self, Opened, Running, Shares, Trusted};
 use super::reload::{Changes, Refused};
+use super::reroute;
 use super::view::{Shown, View};
 use crate::admin;
 use crate::config::{Account, Settings};
 use crate::delivery::{self, NoticeSettings, Notices, NoticesHandle, Quota, Tenant};
-use crate::listener::{self, Listener, Stop};
+use crate::listener::{self, Hours, Listener, Routing, Stop};
 use crate::queue::Queue;
 use crate::telemetry;
+
+/// How long new dispatchers wait for queued mail to follow changed routes.
+const REROUTE_FIRST: Duration = Duration::from_secs(2);
 
 /// Everything that a reload can exchange.
 #[derive(Debug)]
@@ -34,6 +40,8 @@ pub(super) struct Parts {
     /// Admin sockets and the answers they wait for.
     pub(super) answering: JoinSet<io::Result<()>>,
     pub(super) answers: CancellationToken,
+    /// How much single clients have sent.
+    hours: Arc<Hours>,
     /// None before the start.
     settings: Option<Settings>,
     listeners: BTreeMap<String, Door>,
@@ -66,6 +74,7 @@ struct Lingering {
 #[derive(Debug)]
 pub(super) struct Next {
     settings: Settings,
+    routing: Arc<Routing>,
     listeners: Vec<NextListener>,
     /// None: stays as it is.
     accounts: BTreeMap<String, Option<Opened>>,
@@ -80,6 +89,26 @@ enum NextListener {
     Bound(listener::Settings, Listener),
 }
 
+/// Whether mail may go another way, but for listeners and accounts that come and go.
+fn routes_differ(now: &Settings, next: &Settings) -> bool {
+    let mut pins = now.listeners.values().filter_map(|one| {
+        let other = next.listeners.get(&one.name)?;
+        Some(one.account != other.account)
+    });
+    now.routes != next.routes || pins.any(|differs| differs)
+}
+
+impl Door {
+    /// Routes are those of all listeners, and told by themselves.
+    fn is_changed_by(&self, next: &listener::Settings) -> bool {
+        let routed = listener::Settings {
+            routing: Arc::clone(&next.routing),
+            ..self.settings.clone()
+        };
+        routed != *next
+    }
+}
+
 impl Parts {
     pub(super) fn new(queue: Queue, stop: Stop) -> Self {
         Self {
@@ -90,6 +119,7 @@ impl Parts {
             sending: JoinSet::new(),
             answering: JoinSet::new(),
             answers: CancellationToken::new(),
+            hours: Arc::default(),
             settings: None,
             listeners: BTreeMap::new(),
             accounts: BTreeMap::new(),
@@ -107,7 +137,8 @@ impl Parts {
     pub(super) async fn prepare(&self, settings: &Settings) -> Result<Next, Refused> {
         let mut problems = self.needs_restart(settings);
         let mut changes = Changes::default();
-        let listeners = self.next_listeners(settings, &mut changes, &mut problems);
+        let routing = Arc::new(settings.routing_part());
+        let listeners = self.next_listeners(settings, &routing, &mut changes, &mut problems);
         let listeners = listeners.await;
         let accounts = self.next_accounts(settings, &mut changes, &mut problems);
         let accounts = accounts.await;
@@ -123,6 +154,8 @@ impl Parts {
         }
         if let Some(now) = &self.settings {
             let others = [
+                ("routes changed", routes_differ(now, settings)),
+                ("clients changed", now.clients != settings.clients),
                 ("queue changed", now.queue != settings.queue),
                 ("admin socket moved", admin.is_some()),
                 ("log level changed", now.log.level != settings.log.level),
@@ -133,6 +166,7 @@ impl Parts {
         }
         Ok(Next {
             settings: settings.clone(),
+            routing,
             listeners,
             accounts,
             admin,
@@ -162,10 +196,11 @@ impl Parts {
     async fn next_listeners(
         &self,
         settings: &Settings,
+        routing: &Arc<Routing>,
         changes: &mut Changes,
         problems: &mut Vec<StartError>,
     ) -> Vec<NextListener> {
-        let parts = match settings.listener_parts() {
+        let parts = match settings.listener_parts(routing, &self.hours) {
             Ok(parts) => parts,
             Err(problem) => {
                 problems.push(problem.into());
@@ -179,7 +214,7 @@ impl Parts {
         for part in parts {
             match free.get(&part.name) {
                 Some(door) if door.settings.address == part.address => {
-                    if door.settings != part {
+                    if door.is_changed_by(&part) {
                         changes.0.push(format!("listener {} changed", part.name));
                     }
                     free.remove(&part.name);
@@ -318,6 +353,7 @@ impl Parts {
             hostname: next.settings.hostname.clone(),
             accounts: accounts.collect(),
             listeners,
+            routing: Arc::clone(&next.routing),
         }
     }
 
@@ -335,6 +371,10 @@ impl Parts {
         }
         self.queue.retune(&next.settings.queue_part());
         self.switch_listeners(next.listeners).await;
+        // Before anything more is tried by routes that were perhaps wrong. What takes longer is done beside
+        // the work.
+        let moved = reroute::follow(&self.queue, &next.routing);
+        let _ = timeout(REROUTE_FIRST, moved).await;
         self.switch_accounts(next.accounts).await;
         self.switch_notices(&next.settings);
         if let Some(server) = next.admin {

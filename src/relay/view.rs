@@ -12,6 +12,7 @@ use crate::admin::{
     TokenReport, TokenState, wall,
 };
 use crate::delivery;
+use crate::listener::Routing;
 use crate::oauth::TokenStatus;
 use crate::queue::{MessageState, Queue};
 
@@ -49,6 +50,8 @@ pub struct Shown {
     pub listeners: Vec<(String, SocketAddr)>,
     /// Every account.
     pub accounts: Vec<AccountView>,
+    /// The way of all mail.
+    pub routing: Arc<Routing>,
 }
 
 impl View {
@@ -76,14 +79,14 @@ impl View {
 }
 
 impl Shown {
-    /// How many messages wait for each account that there is not: nobody will send them.
+    /// How many messages wait for each account, or pool of accounts, that there is not: nobody will send
+    /// them.
     pub(super) fn strays(&self, accounts: &States) -> BTreeMap<String, u64> {
-        let is_known = |name: &String| self.accounts.iter().any(|account| account.name == *name);
         let waiting = |states: &BTreeMap<String, u64>| -> u64 {
             let failed = states.get(MessageState::Failed.as_str());
             states.values().sum::<u64>() - failed.copied().unwrap_or_default()
         };
-        let strays = accounts.iter().filter(|(name, _)| !is_known(name));
+        let strays = accounts.iter().filter(|(key, _)| !self.routing.serves(key));
         strays
             .map(|(name, states)| (name.clone(), waiting(states)))
             .filter(|(_, count)| *count > 0)

@@ -14,7 +14,10 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
+        Self::over(TcpStream::connect(address).await.unwrap()).await
+    }
+
+    pub async fn over(stream: TcpStream) -> Self {
         let mut client = Self {
             stream: BufReader::new(stream),
             greeting: String::new(),

@@ -12,7 +12,7 @@ use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::cli::text::count;
 use crate::config::Settings;
-use crate::queue::{AddressPattern, ImportRequest, QueueId, Sidecar};
+use crate::queue::{AddressPattern, ImportRequest, QueueId, Sidecar, pool_members};
 
 /// Queue messages from files: ID.eml with its ID.json, as queue export writes them
 ///
@@ -258,7 +258,9 @@ fn known_account<'s>(
     settings: &'s Settings,
     name: &str,
 ) -> Result<&'s crate::config::Account, CliError> {
-    settings.accounts.get(name).ok_or_else(|| {
+    // One of a pool that an export names is enough.
+    let mut accounts = pool_members(name).filter_map(|name| settings.accounts.get(name));
+    accounts.next().ok_or_else(|| {
         let line = format!("no account {name} in these settings; name another with --account");
         CliError::new(Exit::Failed, line)
     })

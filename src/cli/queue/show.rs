@@ -13,6 +13,7 @@ use crate::cli::text::{count, harmless, local_time, since, size, until};
 use crate::delivery::{Rule, explain};
 use crate::queue::{
     AttemptRecord, EventRecord, MessageDetail, MessageState, QueueId, RecipientState, Selection,
+    pool_members,
 };
 
 /// Show one message: envelope, recipients, attempts, why it waits and until when, and its headers
@@ -93,9 +94,13 @@ async fn sender(client: &Client, detail: &MessageDetail) -> Sender {
     let Ok(status) = client.status().await else {
         return Sender::Unknown;
     };
-    let mut accounts = status.accounts.into_iter();
+    let may_send = |account: &AccountStatus| {
+        pool_members(&detail.message.account).any(|name| name == account.name)
+    };
+    let accounts = status.accounts.into_iter().filter(may_send);
+    // While one of a pool is ready, the pool is.
     accounts
-        .find(|account| account.name == detail.message.account)
+        .min_by_key(|account| account.state != AccountState::Ready)
         .map_or(Sender::Unknown, |account| {
             Sender::Account(Box::new(account))
         })

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::queue::Leased;
-use crate::queue::insert::Maker;
+use crate::queue::insert::{Maker, NewContent, NewMessage};
 use crate::queue::tests::{settings, submission};
 use crate::queue::{MessageState, Queue, QueueId, schema};
 
@@ -63,6 +63,7 @@ impl Bench {
             size_bytes: size as u64,
             reservation: self.queue.shared.room.reserve(None, size as u64).unwrap(),
             made_by: Maker::Client,
+            copies: Vec::new(),
         });
         (id, Op::Commit { message, answer }, answered)
     }
@@ -203,7 +204,7 @@ fn large(bench: &Bench) -> (PathBuf, Op, Receiver<Result<Receipt, StorageError>>
     let path = content::path_of(&shared.directory, shared.ids.generate());
     let mut file = content::ContentFile::create(path.clone()).unwrap();
     file.append(b"x").unwrap();
-    let stored = NewContent::File(file.finish().unwrap());
+    let stored = NewContent::File(file.finish(Vec::new()).unwrap().first);
     let (_, op, answered) = bench.commit_content(stored, 1);
     (path, op, answered)
 }
