@@ -8,13 +8,14 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
 use crate::mail::{BodyType, Envelope, Mailbox, MailboxError, Recipient, ReversePath};
+use crate::queue::clock::wall_ms;
 use crate::queue::content::{self, Content};
 use crate::queue::insert::STORED_FILE;
 use crate::queue::op::Op;
 use crate::queue::store::Shared;
 use crate::queue::{
     Actor, MessageState, Outcome, Queue, QueueId, RecipientState, Settlement, StorageError, change,
-    event,
+    event, presented,
 };
 
 /// One message, leased to the holder until it is settled or released.
@@ -24,6 +25,7 @@ use crate::queue::{
 pub struct Lease {
     pub(super) seq: i64,
     message: LeasedMessage,
+    is_presented: bool,
     shared: Arc<Shared>,
     /// Whether the message is still the holder's.
     open: bool,
@@ -40,6 +42,8 @@ pub struct LeasedMessage {
     pub envelope: Envelope,
     /// The numbers in the message of the envelope's recipients, in the same order.
     pub numbers: Vec<u32>,
+    /// There are more recipients than go out at once: settle with [`Retry::Rest`] to go on with them.
+    pub has_rest: bool,
     /// Of the content.
     pub size_bytes: u64,
     /// Attempts before this one.
@@ -65,7 +69,20 @@ impl std::ops::Deref for Lease {
     }
 }
 
+/// A lease that ended without a settlement.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dropped {
+    pub(super) seq: i64,
+    /// The service may have heard of the message.
+    pub(super) is_presented: bool,
+}
+
 impl Lease {
+    /// From here on the service may hear of the message, and count it, whatever becomes of the holder.
+    pub fn present(&mut self) {
+        self.is_presented = true;
+    }
+
     /// Stores what became of the attempt; on stable storage when it returns.
     ///
     /// # Errors
@@ -99,7 +116,10 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.open {
-            self.shared.give_back(self.seq);
+            self.shared.give_back(Dropped {
+                seq: self.seq,
+                is_presented: self.is_presented,
+            });
         }
     }
 }
@@ -115,13 +135,14 @@ pub(super) fn lease(
     max: usize,
 ) -> Result<Leased, StorageError> {
     let now_ms = shared.clock.now_ms();
+    let sender = shared.sender(account);
     let mut leases = Vec::new();
     let mut bytes = 0;
     let due = due(connection, account, now_ms, max)?;
     // Whoever asks again only when told to must be told of what this leasing leaves behind.
     let mut more = due.len() >= max;
     for (seq, id) in due {
-        match load(connection, shared, seq, &id) {
+        match load(connection, shared, seq, &id, sender.recipients_max) {
             Ok(message) => {
                 if matches!(message.content, Content::Inline(_)) {
                     bytes += message.size_bytes;
@@ -130,10 +151,11 @@ pub(super) fn lease(
                     more = true;
                     break;
                 }
-                set_state(connection, seq, MessageState::Sending)?;
+                take(connection, seq, &sender.mailbox, message.numbers.len())?;
                 leases.push(Lease {
                     seq,
                     message,
+                    is_presented: false,
                     shared: Arc::clone(shared),
                     open: true,
                 });
@@ -215,6 +237,7 @@ fn load(
     shared: &Shared,
     seq: i64,
     id: &str,
+    recipients_max: usize,
 ) -> Result<LeasedMessage, StorageError> {
     let damaged = |what: &str| StorageError::Damaged {
         id: id.to_owned(),
@@ -223,17 +246,28 @@ fn load(
     let bad_address = |error: MailboxError| damaged(&format!("an address in it: {error}"));
     let queue_id = QueueId::parse(id).map_err(|error| damaged(&error.to_string()))?;
     let (mut numbers, mut recipients) = (Vec::new(), Vec::new());
-    {
+    let mut has_rest = false;
+    // What is left of this round, or else all that is pending: the next round.
+    for this_round in [true, false] {
         let mut statement = connection.prepare_cached(
-            "SELECT n, address FROM recipient WHERE seq = ?1 AND state = ?2 ORDER BY n",
+            "SELECT n, address FROM recipient WHERE seq = ?1 AND state = ?2
+             AND n >= ?3 * (SELECT next_recipient FROM message WHERE seq = ?1) ORDER BY n",
         )?;
-        let mut rows = statement.query(params![seq, RecipientState::Pending.number()])?;
+        let pending = RecipientState::Pending.number();
+        let mut rows = statement.query(params![seq, pending, this_round])?;
         while let Some(row) = rows.next()? {
+            if recipients.len() >= recipients_max {
+                has_rest = true;
+                break;
+            }
             let mailbox = Mailbox::parse(row.get_ref(1)?.as_str().unwrap_or_default());
             numbers.push(row.get::<_, u32>(0)?);
             recipients.push(Recipient {
                 forward_path: mailbox.map_err(bad_address)?,
             });
+        }
+        if !recipients.is_empty() {
+            break;
         }
     }
     let mut statement = connection.prepare_cached(
@@ -261,6 +295,7 @@ fn load(
         account: row.get(0)?,
         envelope,
         numbers,
+        has_rest,
         size_bytes: row.get::<_, i64>(4)? as u64,
         attempts: row.get(5)?,
         content: Content::Inline(Bytes::new()),
@@ -291,14 +326,23 @@ fn load(
     Ok(message)
 }
 
-pub(super) fn set_state(
+/// Begins an attempt for so many of its recipients.
+fn take(
     connection: &Connection,
     seq: i64,
-    state: MessageState,
+    mailbox: &str,
+    recipients: usize,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("UPDATE message SET state = ?2 WHERE seq = ?1")?
-        .execute(params![seq, state.number()])?;
+        .prepare_cached(
+            "UPDATE message SET state = ?2, mailbox = ?3, presenting = ?4 WHERE seq = ?1",
+        )?
+        .execute(params![
+            seq,
+            MessageState::Sending.number(),
+            mailbox,
+            recipients as i64
+        ])?;
     Ok(())
 }
 
@@ -324,13 +368,19 @@ fn set_aside(
 }
 
 /// Gives leases back without counting an attempt.
-pub(super) fn release(connection: &Connection, seqs: &[i64]) -> rusqlite::Result<Vec<String>> {
+pub(super) fn release(
+    connection: &Connection,
+    dropped: &[Dropped],
+) -> rusqlite::Result<Vec<String>> {
     let mut accounts = Vec::new();
     let mut statement = connection.prepare_cached(
         "UPDATE message SET state = iif(attempts = 0, 0, 2) WHERE seq = ?1 AND state = 1
          RETURNING account",
     )?;
-    for seq in seqs {
+    for Dropped { seq, is_presented } in dropped {
+        if *is_presented {
+            presented::record_dropped(connection, *seq, wall_ms())?;
+        }
         let account: Option<String> = statement.query_row([seq], |row| row.get(0)).optional()?;
         if let Some(account) = account.filter(|account| !accounts.contains(account)) {
             accounts.push(account);

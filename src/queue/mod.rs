@@ -38,6 +38,7 @@ mod lease;
 mod lock;
 mod op;
 mod owner;
+mod presented;
 mod query;
 mod records;
 mod retention;
@@ -64,6 +65,7 @@ pub use id::{QueueId, QueueIdError};
 pub use import::{Import, ImportError, ImportRequest};
 pub use insert::{Origin, Submission};
 pub use lease::{Lease, Leased, LeasedMessage};
+pub use presented::{Presented, Sender};
 pub use query::Reader;
 pub use records::{
     AttemptRecord, Counts, EventRecord, MessageDetail, MessageRecord, RecipientRecord,

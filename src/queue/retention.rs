@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use crate::queue::clock::wall_ms;
 use crate::queue::insert::STORED_FILE;
 use crate::queue::store::Shared;
-use crate::queue::{MessageState, QueueId};
+use crate::queue::{MessageState, QueueId, presented};
 
 /// Messages forgotten in one transaction: the writer must not be away for long.
 const BATCH_MAX: i64 = 200;
@@ -28,6 +28,7 @@ pub(super) struct Swept {
 /// Stores the clocks and forgets one batch. Inside the writer's transaction.
 pub(super) fn sweep(connection: &Connection, shared: &Shared) -> rusqlite::Result<Swept> {
     store_clock(connection, shared)?;
+    presented::prune(connection, wall_ms())?;
     let retention = shared.tuning().retention;
     let mut swept = Swept::default();
     for (state, keep) in [

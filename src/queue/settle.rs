@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use crate::queue::clock::wall_ms;
 use crate::queue::insert::STORED_FILE;
 use crate::queue::store::Shared;
-use crate::queue::{MessageState, QueueId, RecipientState, StorageError};
+use crate::queue::{MessageState, QueueId, RecipientState, StorageError, presented};
 
 /// The result of one attempt.
 #[derive(Clone, Debug)]
@@ -59,6 +59,8 @@ pub enum Retry {
     After(Duration),
     /// As soon as the account can send; the attempt is no attempt (promise 4).
     WithoutCounting,
+    /// At once, with the recipients that did not go out with this part of the message.
+    Rest,
 }
 
 /// What a settlement made of the message.
@@ -90,14 +92,28 @@ impl Settlement {
     /// again and again, is told by the incident and would drown the rest.
     fn is_of_note(&self) -> bool {
         let decided = |one: &RecipientOutcome| one.disposition != Disposition::Deferred;
-        self.uncertain || self.recipients.iter().any(decided)
+        self.uncertain || self.retry == Retry::Rest || self.recipients.iter().any(decided)
+    }
+
+    /// If the service has heard of the message: how many recipients it counts of what it took, or may
+    /// have taken.
+    pub fn presented(&self) -> Option<u64> {
+        self.connection?;
+        let counts = |one: &&RecipientOutcome| match one.disposition {
+            Disposition::Delivered => true,
+            Disposition::Deferred => self.uncertain,
+            Disposition::Failed => false,
+        };
+        Some(self.recipients.iter().filter(counts).count() as u64)
     }
 }
 
 struct Row {
     id: String,
     account: String,
+    mailbox: String,
     attempts: u32,
+    due_ms: i64,
     born_ms: i64,
     received_wall_ms: i64,
     size_bytes: i64,
@@ -113,7 +129,8 @@ pub(super) fn settle(
 ) -> Result<Settled, StorageError> {
     let row = connection
         .prepare_cached(
-            "SELECT id, account, attempts, born_ms, received_wall_ms, size_bytes, stored
+            "SELECT id, account, attempts, born_ms, received_wall_ms, size_bytes, stored, due_ms,
+                 coalesce(mailbox, account)
              FROM message WHERE seq = ?1",
         )?
         .query_row([seq], |row| {
@@ -125,6 +142,8 @@ pub(super) fn settle(
                 received_wall_ms: row.get(4)?,
                 size_bytes: row.get(5)?,
                 stored: row.get(6)?,
+                due_ms: row.get(7)?,
+                mailbox: row.get(8)?,
             })
         })?;
     for recipient in &settlement.recipients {
@@ -135,7 +154,10 @@ pub(super) fn settle(
         };
         set_recipient(connection, seq, recipient.number, state, &recipient.reply)?;
     }
-    let counts = settlement.retry != Retry::WithoutCounting;
+    if let Some(recipients) = settlement.presented() {
+        presented::record(connection, &row.mailbox, recipients, wall_ms())?;
+    }
+    let counts = matches!(settlement.retry, Retry::Scheduled | Retry::After(_));
     let attempts = row.attempts + u32::from(counts);
     if counts || settlement.is_of_note() {
         record_attempt(connection, seq, &row.account, settlement)?;
@@ -156,6 +178,9 @@ pub(super) fn settle(
         _ => match settlement.retry {
             Retry::WithoutCounting if attempts == 0 => (MessageState::Ready, now_ms),
             Retry::WithoutCounting => (MessageState::Deferred, now_ms),
+            // It keeps its place among the others.
+            Retry::Rest if attempts == 0 => (MessageState::Ready, row.due_ms),
+            Retry::Rest => (MessageState::Deferred, row.due_ms),
             Retry::After(wait) => (MessageState::Deferred, now_ms + wait.as_millis() as i64),
             Retry::Scheduled => {
                 let wait = shared.tuning().backoff.delay(attempts, fastrand::f64());
@@ -163,13 +188,22 @@ pub(super) fn settle(
             }
         },
     };
+    let next_recipient = match settlement.retry {
+        Retry::Rest => {
+            let numbers = settlement.recipients.iter().map(|one| one.number);
+            numbers.max().map(|last| i64::from(last) + 1)
+        }
+        Retry::WithoutCounting => None,
+        Retry::Scheduled | Retry::After(_) => Some(0),
+    };
     let ended = pending == 0;
     let wall_ms = wall_ms();
     let content_goes = state == MessageState::Delivered;
     connection
         .prepare_cached(
             "UPDATE message SET state = ?2, due_ms = ?3, attempts = ?4, last_reply = ?5,
-                 ended_wall_ms = ?6, stored = iif(?7, 0, stored)
+                 ended_wall_ms = ?6, stored = iif(?7, 0, stored),
+                 next_recipient = coalesce(?8, next_recipient)
              WHERE seq = ?1",
         )?
         .execute(params![
@@ -180,6 +214,7 @@ pub(super) fn settle(
             settlement.reply,
             ended.then_some(wall_ms),
             content_goes,
+            next_recipient,
         ])?;
     if content_goes && row.stored != STORED_FILE {
         connection

@@ -5,6 +5,7 @@ mod hands;
 mod history;
 mod migration;
 mod opening;
+mod parts;
 mod transfer;
 mod verify;
 

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::queue::change;
 use crate::queue::insert::{self, NewContent, NewMessage};
+use crate::queue::lease::Dropped;
 use crate::queue::lock::FolderLock;
 use crate::queue::op::{Done, Op, Transaction};
 use crate::queue::settle;
@@ -173,7 +174,7 @@ impl Writer {
         }
     }
 
-    fn dropped_leases(&self) -> MutexGuard<'_, Vec<i64>> {
+    fn dropped_leases(&self) -> MutexGuard<'_, Vec<Dropped>> {
         self.shared
             .dropped_leases
             .lock()
@@ -312,7 +313,7 @@ impl Writer {
                 if let Some(id) = settled.content_file {
                     content::remove(&self.shared.directory, id);
                 }
-                if settled.outcome.retry_in.is_some() {
+                if settled.released_bytes.is_none() {
                     self.shared.wake(&settled.account);
                 }
                 let _ = answer.send(Ok(settled.outcome));
@@ -375,8 +376,8 @@ impl Writer {
                 return;
             }
         } else {
-            let seqs = mem::take(&mut *self.dropped_leases());
-            let stored = lease::release(&self.connection, &seqs)
+            let dropped = mem::take(&mut *self.dropped_leases());
+            let stored = lease::release(&self.connection, &dropped)
                 .and_then(|_| retention::store_clock(&self.connection, &self.shared));
             if let Err(error) = stored {
                 tracing::warn!(%error, "the queue's clocks could not be stored while closing");
