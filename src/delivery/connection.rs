@@ -83,6 +83,7 @@ pub(super) struct Connection {
     opened_at: Instant,
     token_serial: Option<u64>,
     messages: u32,
+    final_dot: Option<Instant>,
     /// Among the mailbox's connections.
     _slot: Slot,
 }
@@ -112,6 +113,7 @@ impl Connection {
             opened_at: Instant::now(),
             token_serial: None,
             messages: 0,
+            final_dot: None,
             _slot: slot,
         };
         if settings.tls == Tls::Implicit {
@@ -153,6 +155,11 @@ impl Connection {
         self.messages > 0
     }
 
+    /// When the final dot of the last message was written, if it came to that.
+    pub(super) fn final_dot(&self) -> Option<Instant> {
+        self.final_dot
+    }
+
     /// Sends one message to all recipients of `envelope`.
     pub(super) async fn send(
         &mut self,
@@ -161,6 +168,7 @@ impl Connection {
         content: &Content,
     ) -> Result<TransactionOutcome, Box<Interrupted>> {
         self.messages += 1;
+        self.final_dot = None;
         let mut dot_sent = false;
         let result = self
             .transact(envelope, size_bytes, content, &mut dot_sent)
@@ -221,7 +229,9 @@ impl Connection {
                 // From here on the remote may have all of it.
                 *dot_sent = true;
                 reader.finish(&mut self.output);
-                return self.write(self.timeouts.body).await;
+                let written = self.write(self.timeouts.body).await;
+                self.final_dot = Some(Instant::now());
+                return written;
             }
             if self.output.len() >= BLOCK_BYTES {
                 self.write(self.timeouts.body).await?;

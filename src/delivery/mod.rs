@@ -9,8 +9,10 @@
 mod circuit;
 mod connection;
 mod content;
+mod day;
 mod dispatcher;
 mod journal;
+mod members;
 mod outcome;
 mod pacing;
 mod quota;
@@ -22,4 +24,4 @@ pub use circuit::Cause;
 pub use dispatcher::Dispatcher;
 pub use quota::Quota;
 pub use settings::{Settings, Timeouts};
-pub use status::{Status, TroubleStatus};
+pub use status::{Pace, Status, Throttled, TroubleStatus};

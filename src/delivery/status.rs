@@ -10,10 +10,8 @@ use crate::delivery::circuit::Circuit;
 pub struct Status {
     /// Why nothing is sent, if so.
     pub trouble: Option<TroubleStatus>,
-    /// Messages that count against the rate at the moment.
-    pub sent_last_minute: usize,
-    /// The rate, if there is one.
-    pub messages_per_minute: Option<usize>,
+    /// The recipients of the last day leave no room for the next message.
+    pub throttled: Option<Throttled>,
     /// Connections at work.
     pub busy: usize,
     /// Connections open.
@@ -22,6 +20,30 @@ pub struct Status {
     pub ready_since: Option<Instant>,
     /// The last failure of an attempt, even if mail flows again.
     pub last_error: Option<String>,
+}
+
+/// A mailbox that has used up its day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttled {
+    /// Since when.
+    pub since: Instant,
+    /// When there will be room for the next message.
+    pub until: Instant,
+}
+
+/// What a mailbox has used of what it may, whichever accounts send with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Messages that count against the rate at the moment.
+    pub messages_last_minute: usize,
+    /// The rate, if there is one.
+    pub messages_per_minute: Option<usize>,
+    /// Recipients that count against the limit of a day.
+    pub recipients_last_day: u64,
+    /// That limit, if there is one.
+    pub recipients_per_day: Option<u64>,
+    /// When the minute has room again, if it has none.
+    pub next_room: Option<Instant>,
 }
 
 /// Why an account sends nothing.

@@ -1,18 +1,18 @@
 //! One of an account's connections, and the attempts made over it.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::connection::{Connection, ConnectionError, Interrupted};
 use crate::delivery::outcome::{Verdict, judge};
-use crate::delivery::quota::Tenure;
+use crate::delivery::pacing::latest_count;
+use crate::delivery::quota::{Heard, Tenure};
 use crate::delivery::settings::IDLE_MAX;
 use crate::delivery::{Cause, Settings, journal};
 use crate::oauth::{AccessToken, Refusal, TokenSource};
@@ -34,9 +34,8 @@ pub(super) struct Report {
     pub(super) worker: usize,
     /// Trouble that is no message's fault.
     pub(super) trouble: Option<Trouble>,
-    /// Transactions that reached the service and count against its rate.
-    pub(super) presented: usize,
-    pub(super) was_probe: bool,
+    /// That the service has heard of the message, if it has.
+    pub(super) heard: Option<Heard>,
     /// A reply that did not deliver, or what broke the attempt off.
     pub(super) failure: Option<String>,
 }
@@ -93,7 +92,8 @@ struct Attempt {
     trouble: Option<Trouble>,
     /// Given up before it reached the service: nobody's failure.
     stopped: bool,
-    presented: usize,
+    /// The service has counted the message by then, if it has heard of it.
+    counted_by: Option<Instant>,
     reply: String,
     /// Some part of it was lost between the final dot and the reply.
     uncertain: bool,
@@ -136,6 +136,10 @@ impl Worker {
                         self.close().await;
                         continue;
                     }
+                    () = self.tenure.gives_way() => {
+                        self.close().await;
+                        continue;
+                    }
                 },
             };
             let report = match job {
@@ -145,8 +149,7 @@ impl Worker {
                         Err(NoConnection::Trouble(trouble)) => Some(trouble),
                         Ok(_) | Err(NoConnection::Stopped) => None,
                     },
-                    presented: 0,
-                    was_probe: true,
+                    heard: None,
                     failure: None,
                 },
                 Some(Job::Deliver(lease)) => self.deliver(lease).await,
@@ -165,33 +168,24 @@ impl Worker {
         }
     }
 
-    async fn deliver(&mut self, lease: Lease) -> Report {
+    async fn deliver(&mut self, mut lease: Lease) -> Report {
         let started_at = SystemTime::now();
         tracing::debug!(queue_id = %lease.id, account = lease.account, "attempt");
-        let mut attempt = Attempt::default();
-        let count = lease.envelope.recipients().len();
-        let step = self.shared.settings.recipients_per_message_max.max(1);
-        for start in (0..count).step_by(step) {
-            let range = start..count.min(start + step);
-            if !self.send_part(&lease, range, &mut attempt).await {
-                break;
-            }
-        }
+        let attempt = self.attempt(&mut lease).await;
         let Attempt {
             recipients,
             trouble,
             stopped,
-            presented,
+            counted_by,
             reply,
             uncertain,
         } = attempt;
-        if stopped && recipients.is_empty() {
+        if stopped {
             // The lease goes back as if it had never been taken.
             return Report {
                 worker: self.number,
                 trouble: None,
-                presented,
-                was_probe: false,
+                heard: None,
                 failure: None,
             };
         }
@@ -205,39 +199,35 @@ impl Worker {
             .map(|recipient| recipient.reply.clone());
         let settlement = Settlement {
             recipients,
-            retry: if stopped {
-                Retry::After(Duration::ZERO)
-            } else if counts {
-                Retry::Scheduled
-            } else {
+            retry: if !counts {
                 Retry::WithoutCounting
+            } else if lease.has_rest && trouble.is_none() {
+                Retry::Rest
+            } else {
+                Retry::Scheduled
             },
             started_at,
             remote: self.shared.settings.host.clone(),
-            connection: (presented > 0).then_some(self.connection_number).flatten(),
+            connection: counted_by.and(self.connection_number),
             uncertain,
             reply,
         };
+        let heard = counted_by.map(|counted_by| Heard {
+            counted_by,
+            recipients: settlement.presented().unwrap_or_default(),
+        });
         self.settle(lease, settlement).await;
         Report {
             worker: self.number,
             trouble,
-            presented,
-            was_probe: false,
+            heard,
             failure,
         }
     }
 
-    /// Sends the message to a part of its recipients; false when there is no point in going on.
-    async fn send_part(
-        &mut self,
-        lease: &Lease,
-        range: Range<usize>,
-        attempt: &mut Attempt,
-    ) -> bool {
-        let Some(envelope) = lease.envelope.part(range.clone()) else {
-            return false;
-        };
+    /// Sends the message, or the part of it that was leased, in one transaction.
+    async fn attempt(&mut self, lease: &mut Lease) -> Attempt {
+        let mut attempt = Attempt::default();
         let mut may_reconnect = true;
         loop {
             let connection = match self.connect().await {
@@ -245,23 +235,25 @@ impl Worker {
                 Err(NoConnection::Trouble(trouble)) => {
                     attempt.reply.clone_from(&trouble.reason);
                     attempt.trouble = Some(trouble);
-                    return false;
+                    return attempt;
                 }
                 Err(NoConnection::Stopped) => {
                     attempt.stopped = true;
-                    return false;
+                    return attempt;
                 }
             };
             let was_used = connection.is_used();
-            match connection
-                .send(&envelope, lease.size_bytes, &lease.content)
-                .await
-            {
+            lease.present();
+            let sent = connection
+                .send(&lease.envelope, lease.size_bytes, &lease.content)
+                .await;
+            let counted_by = latest_count(connection.final_dot(), lease.size_bytes, Instant::now());
+            match sent {
                 Ok(outcome) => {
-                    attempt.presented += 1;
+                    attempt.counted_by = Some(counted_by);
                     let decided = outcome.recipients.into_iter().map(Some);
-                    attempt.take(lease, range, decided);
-                    return attempt.trouble.is_none();
+                    attempt.take(lease, decided);
+                    return attempt;
                 }
                 Err(interrupted) => {
                     self.connection = None;
@@ -270,9 +262,9 @@ impl Worker {
                         may_reconnect = false;
                         continue;
                     }
-                    attempt.presented += 1;
-                    attempt.interrupt(lease, range, *interrupted);
-                    return false;
+                    attempt.counted_by = Some(counted_by);
+                    attempt.interrupt(lease, *interrupted);
+                    return attempt;
                 }
             }
         }
@@ -324,7 +316,7 @@ impl Worker {
     async fn open_with(&mut self, token: &AccessToken) -> Result<Connection, ConnectionError> {
         let settings = &self.shared.settings;
         let mut connection =
-            Connection::open(settings, &self.shared.tls, self.tenure.slot()).await?;
+            Connection::open(settings, &self.shared.tls, self.tenure.slot().await).await?;
         connection.authenticate(&settings.mailbox, token).await?;
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         self.connection_number = Some(number);
@@ -371,15 +363,9 @@ impl Worker {
 }
 
 impl Attempt {
-    /// Notes how each recipient of the part was decided.
-    fn take(
-        &mut self,
-        lease: &Lease,
-        range: Range<usize>,
-        decided: impl Iterator<Item = Option<(Step, Reply)>>,
-    ) {
-        let numbers = lease.numbers.get(range).unwrap_or_default();
-        for (number, decided) in numbers.iter().zip(decided) {
+    /// Notes how each recipient was decided.
+    fn take(&mut self, lease: &Lease, decided: impl Iterator<Item = Option<(Step, Reply)>>) {
+        for (number, decided) in lease.numbers.iter().zip(decided) {
             let Some((step, reply)) = decided else {
                 continue;
             };
@@ -403,8 +389,8 @@ impl Attempt {
         }
     }
 
-    /// Notes what is known of a part whose transaction broke off; the rest is tried again.
-    fn interrupt(&mut self, lease: &Lease, range: Range<usize>, interrupted: Interrupted) {
+    /// Notes what is known of a transaction that broke off; the rest is tried again.
+    fn interrupt(&mut self, lease: &Lease, interrupted: Interrupted) {
         let Interrupted {
             error,
             decided,
@@ -416,9 +402,8 @@ impl Attempt {
             error.to_string()
         };
         let undecided: Vec<bool> = decided.iter().map(Option::is_none).collect();
-        self.take(lease, range.clone(), decided.into_iter());
-        let numbers = lease.numbers.get(range).unwrap_or_default();
-        for (index, number) in numbers.iter().enumerate() {
+        self.take(lease, decided.into_iter());
+        for (index, number) in lease.numbers.iter().enumerate() {
             if undecided.get(index).copied().unwrap_or(true) {
                 self.recipients.push(RecipientOutcome {
                     number: *number,

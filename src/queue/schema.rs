@@ -124,7 +124,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StorageError> {
     Ok(connection)
 }
 
-fn migrate(connection: &Connection) -> Result<(), OpenError> {
+pub(super) fn migrate(connection: &Connection) -> Result<(), OpenError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let application: i64 =
         connection.pragma_query_value(None, "application_id", |row| row.get(0))?;

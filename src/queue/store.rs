@@ -256,12 +256,12 @@ impl Queue {
     }
 
     /// Who sends what is leased of `account` from now on.
-    pub fn set_sender(&self, account: &str, sender: Sender) {
+    pub fn set_sender(&self, account: &str, sender: &Sender) {
         let senders = &self.shared.senders;
         let mut senders = senders.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = Sender {
             mailbox: Sender::key(&sender.mailbox),
-            ..sender
+            ..*sender
         };
         senders.insert(account.to_owned(), sender);
     }

@@ -111,6 +111,10 @@ impl Account {
         alike == *section && self.trusted.oauth == trusted.oauth
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.section.name
+    }
+
     /// The mailbox as the service counts it.
     pub(super) fn mailbox(&self) -> String {
         mailbox_key(&self.section)
@@ -130,6 +134,7 @@ impl Account {
             mailbox: self.section.mailbox.to_string(),
             host: self.section.smtp.host.clone(),
             delivery: self.status.clone(),
+            quota: self.quota.clone(),
             token: self.tokens.source.status(),
         }
     }

@@ -242,9 +242,9 @@ impl Parts {
                 changes.0.push(format!("account {name} removed"));
             }
         }
-        let mut quotas = self.free_quotas(&next);
+        let mut quotas = self.quotas(&next);
         for (section, trusted, before) in to_open {
-            let quota = take_quota(&mut quotas, section);
+            let quota = quota_of(&mut quotas, section);
             let opened = Opened::open(settings, section, trusted, before, quota, &self.queue);
             match opened.await {
                 Ok(opened) => {
@@ -256,12 +256,15 @@ impl Parts {
         next
     }
 
-    /// Those of accounts that do not stay as they are, and of earlier ones.
-    fn free_quotas(&self, staying: &BTreeMap<String, Option<Opened>>) -> Vec<Lingering> {
-        let leaving = self.accounts.iter();
-        let leaving = leaving.filter(|(name, _)| !staying.contains_key(*name));
-        let leaving = leaving.map(|(_, running)| Lingering::of(running.account()));
-        leaving.chain(self.lingering.iter().cloned()).collect()
+    /// Those of accounts, and of earlier ones.
+    fn quotas(&self, staying: &BTreeMap<String, Option<Opened>>) -> Vec<Known> {
+        let accounts = self.accounts.iter().map(|(name, running)| Known {
+            of: Lingering::of(running.account()),
+            stays: staying.contains_key(name),
+        });
+        let earlier = self.lingering.iter().cloned();
+        let earlier = earlier.map(|of| Known { of, stays: false });
+        accounts.chain(earlier).collect()
     }
 
     async fn next_admin(&self, settings: &Settings) -> Result<Option<admin::Server>, StartError> {
@@ -383,13 +386,24 @@ impl Parts {
         for (name, opened) in next {
             let Some(opened) = opened else { continue };
             let quota = opened.account().quota().clone();
-            let before = retired.iter().find(|before| before.quota().is(&quota));
+            let mut before: Vec<_> = retired
+                .iter()
+                .filter(|before| before.quota().is(&quota))
+                .collect();
+            // Of several that shared the mailbox, the one of that name.
+            before.sort_by_key(|before| before.name() != name);
+            let before = before.first().copied();
             let stop = self.stop.drain.child_token();
             let running = opened.start(before, stop, &mut self.sending);
             self.accounts.insert(name, running);
-            self.lingering.retain(|one| !one.quota.is(&quota));
         }
-        self.lingering.retain(|one| !one.quota.is_unused());
+        let accounts = &self.accounts;
+        let is_used = |quota: &Quota| {
+            let mut quotas = accounts.values().map(|running| running.account().quota());
+            quotas.any(|other| other.is(quota))
+        };
+        self.lingering
+            .retain(|one| !is_used(&one.quota) && !one.quota.is_unused());
     }
 
     fn switch_admin(&mut self, server: admin::Server) {
@@ -414,16 +428,35 @@ impl Lingering {
     }
 }
 
-/// The one that the mailbox had, at this host rather than at another; a fresh one for a new mailbox.
-fn take_quota(quotas: &mut Vec<Lingering>, section: &Account) -> Quota {
+/// A quota that is known, and whether an account keeps it.
+#[derive(Debug)]
+struct Known {
+    of: Lingering,
+    stays: bool,
+}
+
+/// The one that the mailbox has at this host, whoever else sends with it; else the one it had at another
+/// host, as the service may have two names; a fresh one for a new mailbox.
+fn quota_of(known: &mut Vec<Known>, section: &Account) -> Quota {
     let mailbox = account::mailbox_key(section);
-    let of_mailbox = |one: &Lingering| one.mailbox == mailbox;
-    let found = quotas
+    let host = &section.smtp.host;
+    let of_mailbox = |one: &&Known| one.of.mailbox == mailbox;
+    let here = known
         .iter()
-        .position(|one| of_mailbox(one) && one.host == section.smtp.host)
-        .or_else(|| quotas.iter().position(of_mailbox));
-    match found {
-        Some(index) => quotas.swap_remove(index).quota,
-        None => Quota::default(),
-    }
+        .filter(of_mailbox)
+        .find(|one| one.of.host.eq_ignore_ascii_case(host));
+    let moved = || known.iter().filter(of_mailbox).find(|one| !one.stays);
+    let quota = here
+        .or_else(moved)
+        .map_or_else(Quota::default, |one| one.of.quota.clone());
+    // For accounts that are still to come.
+    known.push(Known {
+        of: Lingering {
+            mailbox,
+            host: host.clone(),
+            quota: quota.clone(),
+        },
+        stays: true,
+    });
+    quota
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::admin::{
-    AccountState, AccountStatus, ListenerStatus, QueueStatus, Status, StatusFuture, StatusSource,
-    TokenReport, TokenState, wall,
+    AccountState, AccountStatus, ListenerStatus, PaceReport, QueueStatus, Status, StatusFuture,
+    StatusSource, TokenReport, TokenState, wall,
 };
-use crate::delivery;
+use crate::delivery::{self, Quota};
 use crate::oauth::TokenStatus;
 use crate::queue::{MessageState, Queue};
 
@@ -26,6 +27,8 @@ pub struct AccountView {
     pub host: String,
     /// Its delivery.
     pub delivery: watch::Receiver<delivery::Status>,
+    /// What its mailbox may use.
+    pub quota: Quota,
     /// Its token.
     pub token: watch::Receiver<TokenStatus>,
 }
@@ -100,6 +103,9 @@ impl StatusSource for View {
             let mut queue = QueueStatus::of(&self.queue).await;
             let now = self.now();
             queue.unknown_accounts = now.strays(&queue.counts);
+            let accounts = now.accounts.iter();
+            let accounts = accounts.map(|account| account.status(self, &now, &queue.counts));
+            let accounts = accounts.collect();
             Status {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 hostname: now.hostname.clone(),
@@ -107,11 +113,7 @@ impl StatusSource for View {
                 started_at: self.started_at,
                 listeners: now.listeners.iter().map(listener).collect(),
                 queue,
-                accounts: now
-                    .accounts
-                    .iter()
-                    .map(|account| account.status(self))
-                    .collect(),
+                accounts,
             }
         })
     }
@@ -125,7 +127,8 @@ fn listener((name, address): &(String, SocketAddr)) -> ListenerStatus {
 }
 
 impl AccountView {
-    fn status(&self, view: &View) -> AccountStatus {
+    /// `counts` tells what is queued.
+    fn status(&self, view: &View, shown: &Shown, counts: &States) -> AccountStatus {
         let delivery = self.delivery.borrow().clone();
         let token = TokenReport::of(&self.token.borrow());
         let (state, reason, since, next_probe_at) = match delivery.trouble {
@@ -138,6 +141,12 @@ impl AccountView {
                 Some(trouble.reason),
                 wall(trouble.since),
                 Some(wall(trouble.next_probe)),
+            ),
+            None if let Some(throttled) = delivery.throttled => (
+                AccountState::Throttled,
+                Some("the recipients of the last 24 hours reach recipients_per_day".to_owned()),
+                wall(throttled.since),
+                Some(wall(throttled.until)),
             ),
             None if token.state == TokenState::Starting => {
                 (AccountState::Starting, None, view.started_at, None)
@@ -158,10 +167,43 @@ impl AccountView {
             since,
             next_probe_at,
             connections: delivery.connections as u32,
-            sent_last_minute: delivery.sent_last_minute as u32,
-            messages_per_minute: delivery.messages_per_minute.unwrap_or(0) as u32,
+            pace: self.pace(shown, counts, delivery.throttled.map(|one| one.until)),
             token,
             last_error: delivery.last_error,
         }
     }
+
+    /// All accounts of the mailbox share it.
+    fn pace(&self, shown: &Shown, counts: &States, throttled: Option<Instant>) -> PaceReport {
+        let now = Instant::now();
+        let pace = self.quota.pace(now);
+        let sharing = shown
+            .accounts
+            .iter()
+            .filter(|one| one.quota.is(&self.quota));
+        let queued = sharing.map(|account| to_send(counts, &account.name)).sum();
+        PaceReport {
+            messages_last_minute: pace.messages_last_minute as u32,
+            messages_per_minute: pace.messages_per_minute.unwrap_or_default() as u32,
+            recipients_last_day: pace.recipients_last_day,
+            recipients_per_day: pace.recipients_per_day.unwrap_or_default(),
+            queued,
+            waiting_until: throttled
+                .or_else(|| pace.next_room.filter(|_| queued > 0))
+                .map(wall),
+            drained_at: self
+                .quota
+                .forecast(queued, now)
+                .filter(|_| queued > 0)
+                .map(wall),
+        }
+    }
+}
+
+fn to_send(counts: &States, account: &str) -> u64 {
+    use MessageState::{Deferred, Ready, Sending};
+    let states = counts.get(account);
+    let of = |state: MessageState| states?.get(state.as_str()).copied();
+    let found = [Ready, Sending, Deferred].into_iter().filter_map(of);
+    found.sum()
 }

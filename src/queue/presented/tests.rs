@@ -1,7 +1,6 @@
 //! That nothing the service may have counted is ever forgotten, whenever the process dies.
 
 use proptest::prelude::*;
-use tempfile::TempDir;
 
 use super::*;
 use crate::queue::schema;
@@ -11,12 +10,9 @@ const MINUTE: Duration = Duration::from_mins(1);
 /// 2026-11-20, in milliseconds.
 const TODAY_MS: i64 = 1_795_132_800_000;
 
-fn database(folder: &TempDir) -> Connection {
-    let connection = schema::open_writer(&folder.path().join("queue.db")).unwrap();
-    // What is killed here is not the machine.
-    connection
-        .pragma_update(None, "synchronous", "OFF")
-        .unwrap();
+fn database() -> Connection {
+    let connection = Connection::open_in_memory().unwrap();
+    schema::migrate(&connection).unwrap();
     connection
 }
 
@@ -51,8 +47,7 @@ fn recipients(found: &[Presented]) -> u64 {
 
 #[test]
 fn a_lease_that_died_counts_as_presented_when_the_folder_is_opened_again() {
-    let folder = TempDir::new().unwrap();
-    let connection = database(&folder);
+    let connection = database();
     for seq in 1..=3 {
         insert(&connection, seq);
     }
@@ -80,8 +75,7 @@ fn a_lease_that_died_counts_as_presented_when_the_folder_is_opened_again() {
 
 #[test]
 fn times_of_a_clock_that_was_turned_back_are_taken_for_now_and_do_not_stay_in_the_future() {
-    let folder = TempDir::new().unwrap();
-    let connection = database(&folder);
+    let connection = database();
     let future_ms = TODAY_MS + 40 * 365 * 86_400_000;
     for n in 0..3 {
         record(&connection, "a@contoso.com", 10, future_ms + n * 5_000).unwrap();
@@ -103,8 +97,7 @@ fn times_of_a_clock_that_was_turned_back_are_taken_for_now_and_do_not_stay_in_th
 
 #[test]
 fn a_dropped_lease_is_recorded_only_while_it_is_one() {
-    let folder = TempDir::new().unwrap();
-    let connection = database(&folder);
+    let connection = database();
     insert(&connection, 1);
     record_dropped(&connection, 1, TODAY_MS).unwrap();
     record_dropped(&connection, 9, TODAY_MS).unwrap();
@@ -143,14 +136,11 @@ fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
     /// At every moment, what the service has counted within the last minute is recalled as presented
     /// within the last minute, and every recipient of the day is recalled.
     #[test]
     fn whatever_the_service_counted_is_recalled_at_every_crash_point(events in events()) {
-        let folder = TempDir::new().unwrap();
-        let mut connection = database(&folder);
+        let connection = database();
         let (mut true_ms, mut turned_back_ms) = (TODAY_MS, 0);
         let (mut leased, mut presented, mut counted) = (Vec::new(), Vec::new(), Vec::new());
         let mut seq = 0;
@@ -174,8 +164,6 @@ proptest! {
                     connection.execute(settle, [seq]).unwrap();
                 },
                 Event::Crash => {
-                    drop(connection);
-                    connection = database(&folder);
                     void_leases(&connection, wall_ms(turned_back_ms)).unwrap();
                     leased.clear();
                     presented.clear();

@@ -8,7 +8,7 @@ fn in_parts_of(queue: &Queue, recipients_max: usize) {
         mailbox,
         recipients_max,
     };
-    queue.set_sender("default", sender);
+    queue.set_sender("default", &sender);
 }
 
 async fn submit_to(queue: &Queue, recipients: &[&str]) -> QueueId {
