@@ -123,6 +123,7 @@ impl Quota {
             recipients_last_day,
             recipients_per_day,
             next_room: state.pacing.next_room(),
+            connections_max: state.members.connections_max(now),
         }
     }
 

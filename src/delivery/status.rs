@@ -44,6 +44,8 @@ pub struct Pace {
     pub recipients_per_day: Option<u64>,
     /// When the minute has room again, if it has none.
     pub next_room: Option<Instant>,
+    /// Connections there may be: for a while fewer than in the settings when the service has refused one.
+    pub connections_max: usize,
 }
 
 /// Why an account sends nothing.

@@ -120,10 +120,6 @@ impl Account {
         mailbox_key(&self.section)
     }
 
-    pub(super) fn host(&self) -> &str {
-        &self.section.smtp.host
-    }
-
     pub(super) fn quota(&self) -> &Quota {
         &self.quota
     }
@@ -142,7 +138,7 @@ impl Account {
 
 /// Whatever the case it is written in.
 pub(super) fn mailbox_key(section: &Section) -> String {
-    section.mailbox.as_str().to_ascii_lowercase()
+    section.mailbox.as_str().to_lowercase()
 }
 
 impl Opened {

@@ -52,11 +52,10 @@ struct Door {
     drain: CancellationToken,
 }
 
-/// What a mailbox has used of its service.
+/// What a mailbox may use of its service.
 #[derive(Clone, Debug)]
 struct Lingering {
     mailbox: String,
-    host: String,
     quota: Quota,
 }
 
@@ -242,7 +241,7 @@ impl Parts {
                 changes.0.push(format!("account {name} removed"));
             }
         }
-        let mut quotas = self.quotas(&next);
+        let mut quotas = self.quotas();
         for (section, trusted, before) in to_open {
             let quota = quota_of(&mut quotas, section);
             let opened = Opened::open(settings, section, trusted, before, quota, &self.queue);
@@ -257,14 +256,10 @@ impl Parts {
     }
 
     /// Those of accounts, and of earlier ones.
-    fn quotas(&self, staying: &BTreeMap<String, Option<Opened>>) -> Vec<Known> {
-        let accounts = self.accounts.iter().map(|(name, running)| Known {
-            of: Lingering::of(running.account()),
-            stays: staying.contains_key(name),
-        });
-        let earlier = self.lingering.iter().cloned();
-        let earlier = earlier.map(|of| Known { of, stays: false });
-        accounts.chain(earlier).collect()
+    fn quotas(&self) -> Vec<Lingering> {
+        let accounts = self.accounts.values();
+        let accounts = accounts.map(|running| Lingering::of(running.account()));
+        accounts.chain(self.lingering.iter().cloned()).collect()
     }
 
     async fn next_admin(&self, settings: &Settings) -> Result<Option<admin::Server>, StartError> {
@@ -422,41 +417,23 @@ impl Lingering {
     fn of(account: &account::Account) -> Self {
         Self {
             mailbox: account.mailbox(),
-            host: account.host().to_owned(),
             quota: account.quota().clone(),
         }
     }
 }
 
-/// A quota that is known, and whether an account keeps it.
-#[derive(Debug)]
-struct Known {
-    of: Lingering,
-    stays: bool,
-}
-
-/// The one that the mailbox has at this host, whoever else sends with it; else the one it had at another
-/// host, as the service may have two names; a fresh one for a new mailbox.
-fn quota_of(known: &mut Vec<Known>, section: &Account) -> Quota {
+/// The one that the mailbox has, whoever else sends with it and through whichever host: services have
+/// more names than one. A fresh one for a new mailbox.
+fn quota_of(known: &mut Vec<Lingering>, section: &Account) -> Quota {
     let mailbox = account::mailbox_key(section);
-    let host = &section.smtp.host;
-    let of_mailbox = |one: &&Known| one.of.mailbox == mailbox;
-    let here = known
-        .iter()
-        .filter(of_mailbox)
-        .find(|one| one.of.host.eq_ignore_ascii_case(host));
-    let moved = || known.iter().filter(of_mailbox).find(|one| !one.stays);
-    let quota = here
-        .or_else(moved)
-        .map_or_else(Quota::default, |one| one.of.quota.clone());
+    if let Some(one) = known.iter().find(|one| one.mailbox == mailbox) {
+        return one.quota.clone();
+    }
+    let quota = Quota::default();
     // For accounts that are still to come.
-    known.push(Known {
-        of: Lingering {
-            mailbox,
-            host: host.clone(),
-            quota: quota.clone(),
-        },
-        stays: true,
+    known.push(Lingering {
+        mailbox,
+        quota: quota.clone(),
     });
     quota
 }
