@@ -31,6 +31,8 @@ pub(crate) struct Members {
     turns: u64,
     /// Waiting for a connection to be closed so that they may open one.
     waiting: usize,
+    /// Idle connections that are being closed for them.
+    closing: usize,
     lowered: Option<Lowered>,
 }
 
@@ -191,6 +193,7 @@ impl Members {
     /// A connection of the member is closed.
     pub(crate) fn close_one(&mut self, number: u64) {
         self.change(number, |member| member.open = member.open.saturating_sub(1));
+        self.closing = self.closing.saturating_sub(1);
         self.bury();
     }
 
@@ -203,17 +206,15 @@ impl Members {
         };
     }
 
-    /// Whether the member is to close a connection that is idle.
-    pub(crate) fn gives_way(&self, number: u64, now: Instant) -> bool {
-        let max = self.connections_max(now);
-        if self.open() > max {
-            return true;
+    /// Whether one more idle connection is to be closed, whoever's: there are too many, or somebody who
+    /// may work waits for it.
+    pub(crate) fn gives_way(&mut self, now: Instant) -> bool {
+        let excess = (self.open() + self.waiting).saturating_sub(self.connections_max(now));
+        let gives_way = excess > self.closing;
+        if gives_way {
+            self.closing += 1;
         }
-        let Some(member) = self.member(number) else {
-            return true;
-        };
-        let spares = !member.wants || member.open > self.share(max) || self.wanting() > max;
-        self.waiting > 0 && self.open() == max && spares
+        gives_way
     }
 
     /// All connections of the mailbox.
@@ -338,9 +339,10 @@ mod tests {
         assert!(members.may_work(b, now));
         members.begin(b);
         assert!(!members.open_one(b, now));
-        assert!(!members.gives_way(a, now), "nobody waits yet");
+        assert!(!members.gives_way(now), "nobody waits yet");
         members.wait(true);
-        assert!(members.gives_way(a, now));
+        assert!(members.gives_way(now));
+        assert!(!members.gives_way(now), "one is enough");
         members.close_one(a);
         assert!(members.open_one(b, now));
         members.wait(false);
@@ -350,12 +352,9 @@ mod tests {
         assert!(members.may_work(a, now) && members.may_work(b, now));
         members.begin(b);
         assert!(!members.may_work(b, now), "its one connection is busy");
-        assert!(!members.gives_way(a, now));
         // Until the other has nothing to send and somebody waits.
         members.want(a, false);
         assert!(members.may_work(b, now), "all three are its share now");
-        members.wait(true);
-        assert!(members.gives_way(a, now));
     }
 
     #[test]
@@ -371,7 +370,7 @@ mod tests {
         members.lower(now);
         members.lower(now + second);
         assert_eq!(members.connections_max(now + second), 2, "refused together");
-        assert!(members.gives_way(a, now + second), "three are too many");
+        assert!(members.gives_way(now + second), "three are too many");
         members.lower(now + 60 * second);
         members.lower(now + 120 * second);
         let last = now + 120 * second;

@@ -337,8 +337,8 @@ impl Tenure {
     pub(super) async fn gives_way(&self) {
         let mut changes = self.changes();
         let gives_way = || {
-            let state = self.quota.state();
-            state.members.gives_way(self.number, Instant::now())
+            let mut state = self.quota.state();
+            state.members.gives_way(Instant::now())
         };
         while !gives_way() {
             // Its sender is ours.

@@ -77,19 +77,6 @@ impl Envelope {
         Self { body_type, ..self }
     }
 
-    /// The same message for the recipients of the range `range` only, if there are any in it.
-    #[must_use]
-    pub fn part(&self, range: std::ops::Range<usize>) -> Option<Self> {
-        let recipients = self.recipients.get(range)?.to_vec();
-        Self::new(
-            self.reverse_path.clone(),
-            recipients,
-            self.body_type,
-            self.smtputf8,
-        )
-        .ok()
-    }
-
     /// Whether MAIL carried `SMTPUTF8` (RFC 6531).
     pub fn smtputf8(&self) -> bool {
         self.smtputf8

@@ -68,7 +68,7 @@ pub enum Retry {
 pub struct Outcome {
     /// The message's state now.
     pub state: MessageState,
-    /// Until the next attempt, for deferred ones.
+    /// Until the next attempt, for deferred ones and those that have a rest.
     pub retry_in: Option<Duration>,
     /// Whether it was given up because of its age.
     pub expired: bool,
@@ -221,7 +221,7 @@ pub(super) fn settle(
             .prepare_cached("DELETE FROM content WHERE seq = ?1")?
             .execute([seq])?;
     }
-    let retry_in = (state == MessageState::Deferred)
+    let retry_in = (state == MessageState::Deferred || settlement.retry == Retry::Rest)
         .then(|| Duration::from_millis((due_ms - now_ms).max(0) as u64));
     Ok(Settled {
         outcome: Outcome {

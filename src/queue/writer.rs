@@ -313,7 +313,7 @@ impl Writer {
                 if let Some(id) = settled.content_file {
                     content::remove(&self.shared.directory, id);
                 }
-                if settled.released_bytes.is_none() {
+                if settled.outcome.retry_in.is_some() {
                     self.shared.wake(&settled.account);
                 }
                 let _ = answer.send(Ok(settled.outcome));

@@ -177,3 +177,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn leases_that_cannot_be_given_back_yet_are_recorded_when_they_are() {
+    let connection = database();
+    insert(&connection, 1);
+    lease(&connection, 1, "a@contoso.com", 3);
+    connection.pragma_update(None, "query_only", true).unwrap();
+    let dropped = void_leases(&connection, TODAY_MS).unwrap();
+    assert!(dropped.iter().all(|one| one.seq == 1 && one.is_presented));
+    let before = recall(&connection, "a@contoso.com", TODAY_MS).unwrap();
+    connection.pragma_update(None, "query_only", false).unwrap();
+    crate::queue::lease::release(&connection, &dropped).unwrap();
+    let after = recall(&connection, "a@contoso.com", wall_ms()).unwrap();
+    assert_eq!(before, after, "counted once at each moment");
+    assert_eq!(recipients(&after), 3);
+}
