@@ -138,9 +138,7 @@ async fn commit_one(queue: &Queue) {
 
 fn submission() -> Submission {
     let mailbox = |text| Mailbox::parse(text).expect("an address");
-    let recipients = vec![Recipient {
-        forward_path: mailbox("office@contoso.com"),
-    }];
+    let recipients = vec![Recipient::from(mailbox("office@contoso.com"))];
     let reverse_path = ReversePath::parse("scanner@contoso.com").expect("an address");
     Submission {
         envelope: Envelope::new(reverse_path, recipients, BodyType::SevenBit, false)
@@ -168,6 +166,7 @@ fn delivered() -> Settlement {
         started_at: SystemTime::now(),
         remote: "smtp.office365.com".into(),
         connection: Some(1),
+        transactions: 1,
         uncertain: false,
         reply: reply.into(),
     }

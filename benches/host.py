@@ -3,10 +3,25 @@
 import contextlib
 import os
 import pathlib
+import platform
+import re
 import statistics
 import subprocess
 import tempfile
 import time
+
+
+def machine(folder):
+    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "cores": len(os.sched_getaffinity(0)),
+        "cpu": cpu.group(1) if cpu else platform.machine(),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "filesystem": filesystem(folder),
+        "sync_ms": sync_ms(folder),
+        "load": os.getloadavg()[0],
+    }
 
 
 def sync_ms(folder):
@@ -30,10 +45,10 @@ def first_line(command):
 def filesystem(folder):
     best = ("", "unknown")
     for line in pathlib.Path("/proc/self/mounts").read_text().splitlines():
-        device, mount, kind, options = line.split()[:4]
+        _, mount, kind, options = line.split()[:4]
         mount = mount.encode().decode("unicode_escape")
         if (str(folder) + "/").startswith(mount.rstrip("/") + "/") and len(mount) >= len(best[0]):
-            best = (mount, f"{kind} on {device} ({options})")
+            best = (mount, f"{kind} ({options})")
     return best[1]
 
 

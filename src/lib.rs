@@ -7,7 +7,7 @@
 //! listener    delivery    sockets, timeouts, tasks; they meet only at the queue
 //! queue       oauth       what outlives a connection      (sandbox: the other side, for trying out)
 //! smtp                    the codec and two machines, without I/O
-//! mail   secret   telemetry   tls     shared words
+//! mail   secret   telemetry   tls   proxy   shared words
 //! ```
 //!
 //! Imports point downwards only; a test keeps it so.
@@ -20,6 +20,7 @@ pub mod delivery;
 pub mod listener;
 pub mod mail;
 pub mod oauth;
+pub mod proxy;
 pub mod queue;
 pub mod relay;
 pub mod sandbox;

@@ -1,8 +1,8 @@
-//! What operators read: the log, and the one vocabulary of a message's life.
+//! What operators read: the log with the one vocabulary of a message's life, and counts.
 //!
 //! Every life event is written by one function here, so that a queue id alone retrieves the whole
 //! story and scripts can rely on the words: `received`, `attempt`, `delivered`, `deferred`,
-//! `failed`, `expired`, `incident`.
+//! `failed`, `expired`, `notice`, `incident`.
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -11,6 +11,10 @@ use std::time::Duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, reload};
+
+mod histogram;
+
+pub use histogram::{Bucket, Distribution, Histogram};
 
 /// How the log looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,6 +142,10 @@ pub struct Attempted<'a> {
     pub attempt: u32,
     /// The remote's reply, or the failure.
     pub reply: &'a str,
+    /// What the reply means, where one is known.
+    pub why: Option<&'a str>,
+    /// How it is mended.
+    pub remedy: Option<&'a str>,
 }
 
 impl Attempted<'_> {
@@ -165,6 +173,8 @@ impl Attempted<'_> {
             attempt = self.attempt,
             retry_in_s = retry_in.unwrap_or_default().as_secs(),
             reply = self.reply,
+            why = self.why,
+            remedy = self.remedy,
             "deferred"
         );
     }
@@ -178,6 +188,8 @@ impl Attempted<'_> {
             recipients = self.recipients,
             attempt = self.attempt,
             reply = self.reply,
+            why = self.why,
+            remedy = self.remedy,
             "failed"
         );
     }
@@ -191,7 +203,38 @@ impl Attempted<'_> {
             recipients = self.recipients,
             attempt = self.attempt,
             reply = self.reply,
+            why = self.why,
+            remedy = self.remedy,
             "expired"
+        );
+    }
+}
+
+/// Somebody is told that mail has failed or is late.
+#[derive(Clone, Copy, Debug)]
+pub struct Notice<'a> {
+    /// The queue id of the notice.
+    pub queue_id: &'a str,
+    /// `failed`, `delayed` or `digest`.
+    pub kind: &'a str,
+    /// The queue id of the message it tells of; how many messages, if it is a digest.
+    pub about: &'a str,
+    /// The address it goes to.
+    pub to: &'a str,
+    /// The account that sends it.
+    pub account: &'a str,
+}
+
+impl Notice<'_> {
+    /// It is in the queue.
+    pub fn log(&self) {
+        tracing::info!(
+            queue_id = self.queue_id,
+            kind = self.kind,
+            about = self.about,
+            to = self.to,
+            account = self.account,
+            "notice"
         );
     }
 }
@@ -201,8 +244,14 @@ impl Attempted<'_> {
 pub struct Incident<'a> {
     /// The account.
     pub account: &'a str,
-    /// What happened, and the remedy if one is known.
+    /// What happened, in the words of the service or of the network.
     pub reason: &'a str,
+    /// The rule that knows it.
+    pub rule: Option<&'a str>,
+    /// What it means.
+    pub why: Option<&'a str>,
+    /// How it is mended.
+    pub remedy: Option<&'a str>,
 }
 
 impl Incident<'_> {
@@ -212,6 +261,9 @@ impl Incident<'_> {
             account = self.account,
             retry_in_s = retry_in.as_secs(),
             reason = self.reason,
+            rule = self.rule,
+            why = self.why,
+            remedy = self.remedy,
             "incident opened: mail is kept until the account can send again"
         );
     }
@@ -222,6 +274,7 @@ impl Incident<'_> {
             account = self.account,
             lasted_s = lasted.as_secs(),
             reason = self.reason,
+            rule = self.rule,
             "incident recovered"
         );
     }

@@ -19,7 +19,7 @@ const FLOORS: [&[&str]; 10] = [
     &["sandbox"],
     &["queue", "oauth"],
     &["smtp"],
-    &["mail", "tls"],
+    &["mail", "tls", "proxy"],
     &["secret", "telemetry"],
 ];
 

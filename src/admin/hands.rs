@@ -187,6 +187,7 @@ fn refused(error: &ImportError) -> Failure {
         }
         ImportError::Draft(DraftError::Storage(error)) => return Failure::storage(error),
         ImportError::Address { .. }
+        | ImportError::Parameter { .. }
         | ImportError::Envelope(_)
         | ImportError::NobodyLeft
         | ImportError::NoAccount => StatusCode::BAD_REQUEST,

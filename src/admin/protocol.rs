@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::queue::{ImportRequest, QueueId, Sidecar, Tally};
+use crate::telemetry::Bucket;
 
 /// Knows what the parts of the daemon are doing.
 pub trait StatusSource: Send + Sync + 'static {
@@ -77,6 +78,24 @@ pub struct QueueStatus {
     pub latched: bool,
     /// Why `counts` are missing, if they are.
     pub error: Option<String>,
+    /// How mail was written to the disk since the start.
+    #[serde(default)]
+    pub commits: CommitStatus,
+}
+
+/// The transactions that changed the queue; each is one sync, however many messages share it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitStatus {
+    /// How many.
+    pub count: u64,
+    /// Taken in by all of them.
+    pub messages: u64,
+    /// Transactions by the messages that each took in; 0: it only leased or settled.
+    pub by_messages: Vec<Bucket>,
+    /// That all of them took, from the beginning of each until it was on stable storage.
+    pub microseconds: u64,
+    /// Transactions by the microseconds that each took.
+    pub by_microseconds: Vec<Bucket>,
 }
 
 /// One account and its way to the provider.
@@ -90,12 +109,24 @@ pub struct AccountStatus {
     pub host: String,
     /// Whether it sends.
     pub state: AccountState,
-    /// Why it is in this state, with the remedy where there is one; none while all is well.
+    /// Why it is in this state, in the words of the service or the network; none while all is well.
     pub reason: Option<String>,
+    /// The key of the rule that knows the service's reply (docs/replies.md); none where there was no reply.
+    #[serde(default)]
+    pub rule: Option<String>,
+    /// What the reply means.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// How it is mended.
+    #[serde(default)]
+    pub remedy: Option<String>,
     /// Since when it is in this state.
     pub since: Timestamp,
     /// When a paused account is tried again.
     pub next_probe_at: Option<Timestamp>,
+    /// That it is being tried just now.
+    #[serde(default)]
+    pub probing: bool,
     /// Open now.
     pub connections: u32,
     /// What its mailbox has used of what it may, and how long what waits will take.
@@ -104,6 +135,12 @@ pub struct AccountStatus {
     pub token: TokenReport,
     /// The last failure of any attempt, even if mail flows again.
     pub last_error: Option<String>,
+    /// Replies that no rule knows, since the account was opened.
+    #[serde(default)]
+    pub unknown_replies: u64,
+    /// The last of them.
+    #[serde(default)]
+    pub last_unknown_reply: Option<String>,
 }
 
 /// What a mailbox has used of what it may; accounts that name the same one share it.
@@ -133,12 +170,15 @@ pub enum AccountState {
     Starting,
     /// It does, whenever there is mail.
     Ready,
-    /// Not now; its messages are kept and do not age.
-    Paused,
-    /// Its mailbox has reached `recipients_per_day`; its messages are kept and do not age.
+    /// In a moment: a new token is asked for.
+    Refreshing,
+    /// Not now, because of a limit of the service that passes by itself, or of `recipients_per_day`; its
+    /// messages are kept and do not age.
     Throttled,
-    /// Paused, and just trying whether it works again.
-    Probing,
+    /// Not now, because of trouble that usually passes by itself.
+    Paused,
+    /// Not before somebody has changed something; its messages are kept and do not age.
+    Blocked,
     /// Not any more: the daemon stops.
     Stopped,
     /// A word of a later version.
@@ -183,9 +223,10 @@ impl fmt::Display for AccountState {
         f.write_str(match self {
             Self::Starting => "starting",
             Self::Ready => "ready",
-            Self::Paused => "paused",
-            Self::Probing => "probing",
+            Self::Refreshing => "refreshing",
             Self::Throttled => "throttled",
+            Self::Paused => "paused",
+            Self::Blocked => "blocked",
             Self::Stopped => "stopped",
             Self::Unknown => "unknown",
         })
@@ -258,8 +299,10 @@ mod tests {
         for state in [
             AccountState::Starting,
             AccountState::Ready,
+            AccountState::Refreshing,
+            AccountState::Throttled,
             AccountState::Paused,
-            AccountState::Probing,
+            AccountState::Blocked,
             AccountState::Stopped,
         ] {
             let sent = serde_json::to_value(state).unwrap();

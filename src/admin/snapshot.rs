@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::one_line;
-use super::protocol::{QueueStatus, TokenReport, TokenState};
+use super::protocol::{CommitStatus, QueueStatus, TokenReport, TokenState};
 use crate::oauth::TokenStatus;
-use crate::queue::Queue;
+use crate::queue::{CommitCounts, Queue};
 
 impl QueueStatus {
     /// Reads the counts off the runtime's threads. Never fails: a damaged database is part of the
@@ -41,6 +41,23 @@ impl QueueStatus {
             full: queue.is_full().map(|full| full.to_string()),
             latched: queue.is_latched(),
             error,
+            commits: CommitStatus::of(queue.commits()),
+        }
+    }
+}
+
+impl CommitStatus {
+    fn of(counts: CommitCounts) -> Self {
+        let CommitCounts {
+            messages,
+            microseconds,
+        } = counts;
+        Self {
+            count: messages.count,
+            messages: messages.sum,
+            by_messages: messages.buckets,
+            microseconds: microseconds.sum,
+            by_microseconds: microseconds.buckets,
         }
     }
 }

@@ -58,12 +58,18 @@ fn sample_status(queue: QueueStatus) -> Status {
             host: "smtp.office365.com".into(),
             state: AccountState::Paused,
             reason: Some("535 5.7.3 Authentication unsuccessful".into()),
+            rule: None,
+            why: None,
+            remedy: None,
             since: Timestamp::UNIX_EPOCH,
             next_probe_at: Some(Timestamp::MAX),
+            probing: false,
             connections: 0,
             pace: PaceReport::default(),
             token: TokenReport::of(&crate::oauth::TokenStatus::Starting),
             last_error: None,
+            unknown_replies: 0,
+            last_unknown_reply: None,
         }],
     }
 }
@@ -143,9 +149,7 @@ fn open_queue(folder: &Path) -> Queue {
 }
 
 fn submission() -> Submission {
-    let recipient = Recipient {
-        forward_path: Mailbox::parse("desk@contoso.com").unwrap(),
-    };
+    let recipient = Recipient::from(Mailbox::parse("desk@contoso.com").unwrap());
     let envelope = Envelope::new(
         ReversePath::parse("scanner@contoso.com").unwrap(),
         vec![recipient],

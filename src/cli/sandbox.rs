@@ -10,7 +10,7 @@ use crate::cli::output::say;
 use crate::cli::run::runtime;
 use crate::cli::signals::Signals;
 use crate::cli::{CliError, Exit};
-use crate::sandbox::{Limits, Sandbox, Settings, StartError};
+use crate::sandbox::{Limits, Sandbox, Settings, StartError, Store};
 
 /// Run only a stand-in for Exchange Online and Entra, to test applications offline
 #[derive(clap::Args, Debug)]
@@ -27,6 +27,9 @@ pub(super) struct Args {
     /// Without Exchange's limits on connections and messages a minute
     #[arg(long)]
     no_limits: bool,
+    /// Read and check messages, but keep none: for measurements
+    #[arg(long)]
+    discard: bool,
 }
 
 impl Args {
@@ -50,6 +53,9 @@ fn sandbox(args: Args) -> Result<(), CliError> {
         settings.http_address = args.http;
         if args.no_limits {
             settings.limits = Limits::unpaced();
+        }
+        if args.discard {
+            settings.store = Store::Discard;
         }
         let sandbox = Sandbox::start(settings)
             .await

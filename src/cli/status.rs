@@ -141,37 +141,46 @@ fn account_lines(account: &AccountStatus, now: Timestamp, zone: &TimeZone) -> Ve
         "account {} ({} through {}): {}",
         account.name, account.mailbox, account.host, account.state
     );
-    let is_throttled = account.state == AccountState::Throttled;
-    match account.next_probe_at {
-        Some(until) if is_throttled => {
-            line.push_str(" until ");
-            line.push_str(&clock(until, now, zone));
-        }
-        _ if account.state == AccountState::Ready => {}
-        _ => {
-            line.push_str(" since ");
-            line.push_str(&since(account.since, now));
-        }
+    // Nothing is to be tried: the moment is known.
+    let knows_when = account.state == AccountState::Throttled && account.next_probe_at.is_none();
+    if let Some(until) = account.pace.waiting_until.filter(|_| knows_when) {
+        line.push_str(" until ");
+        line.push_str(&clock(until, now, zone));
+    } else if account.state != AccountState::Ready {
+        line.push_str(" since ");
+        line.push_str(&since(account.since, now));
     }
     if let Some(reason) = &account.reason {
         line.push_str(", ");
         line.push_str(reason);
     }
-    if let Some(next) = account.next_probe_at.filter(|_| !is_throttled) {
+    if account.probing {
+        line.push_str("; being tried just now");
+    } else if let Some(next) = account.next_probe_at {
         line.push_str("; tried again ");
         line.push_str(&until(next, now));
     }
-    let mut lines = vec![
-        line,
-        format!(
-            "  {}, {}",
-            token(&account.token, now),
-            count(u64::from(account.connections), "connection")
-        ),
-    ];
+    let mut lines = vec![line];
+    for (word, text) in [("why", &account.why), ("remedy", &account.remedy)] {
+        lines.extend(text.iter().map(|text| format!("  {word}: {text}")));
+    }
+    lines.push(format!(
+        "  {}, {}",
+        token(&account.token, now),
+        count(u64::from(account.connections), "connection")
+    ));
     lines.extend(pace_line(&account.pace, now, zone).map(|pace| format!("  {pace}")));
     if let Some(error) = &account.last_error {
         lines.push(format!("  last error: {error}"));
+    }
+    if let Some(reply) = &account.last_unknown_reply {
+        let many = match account.unknown_replies {
+            1 => "1 reply".to_owned(),
+            many => format!("{many} replies"),
+        };
+        lines.push(format!(
+            "  {many} that exorelay does not know, last: {reply}"
+        ));
     }
     lines
 }
@@ -310,8 +319,12 @@ mod tests {
             host: "smtp.office365.com".into(),
             state: AccountState::Ready,
             reason: None,
+            rule: None,
+            why: None,
+            remedy: None,
             since: at("2026-11-20T09:00:00Z"),
             next_probe_at: None,
+            probing: false,
             connections: 1,
             pace: PaceReport {
                 messages_last_minute: 30,
@@ -330,6 +343,8 @@ mod tests {
                 next_try_at: None,
             },
             last_error: None,
+            unknown_replies: 0,
+            last_unknown_reply: None,
         }
     }
 
@@ -347,8 +362,10 @@ mod tests {
         let mut throttled = account();
         throttled.state = AccountState::Throttled;
         throttled.reason = Some("the day is used up".into());
-        throttled.next_probe_at = Some(at("2026-11-20T14:32:00Z"));
-        throttled.pace = PaceReport::default();
+        throttled.pace = PaceReport {
+            waiting_until: Some(at("2026-11-20T14:32:00Z")),
+            ..PaceReport::default()
+        };
         assert_eq!(
             account_lines(&throttled, now, &TimeZone::UTC),
             [
@@ -381,6 +398,31 @@ mod tests {
                 "  token none, renewal fails: AADSTS7000222; tried again in 4m, 1 connection",
                 "  0/30 this minute",
                 "  last error: no access token",
+            ]
+        );
+    }
+
+    #[test]
+    fn accounts_say_what_is_wrong_and_how_it_is_mended() {
+        let now = at("2026-11-20T10:00:00Z");
+        let mut blocked = account();
+        blocked.state = AccountState::Blocked;
+        blocked.reason = Some("550 5.1.8 Access denied, bad outbound sender".into());
+        blocked.why = Some("Microsoft has restricted the mailbox.".into());
+        blocked.remedy = Some("Release it.".into());
+        blocked.probing = true;
+        blocked.unknown_replies = 2;
+        blocked.last_unknown_reply = Some("550 5.9.9 never".into());
+        assert_eq!(
+            account_lines(&blocked, now, &TimeZone::UTC),
+            [
+                "account default (relay@contoso.com through smtp.office365.com): blocked since 1h, 550 5.1.8 \
+                 Access denied, bad outbound sender; being tried just now",
+                "  why: Microsoft has restricted the mailbox.",
+                "  remedy: Release it.",
+                "  token good for 52m, 1 connection",
+                "  30/30 this minute, 412 queued, drained at about 10:14, 1204/10000 recipients in 24 hours",
+                "  2 replies that exorelay does not know, last: 550 5.9.9 never",
             ]
         );
     }

@@ -163,6 +163,12 @@ impl<'a> Check<'a> {
                 "\"none\" would send the token in plain text and is for loopback hosts only; write \"starttls\"",
             );
         }
+        if account.smtp.tls == UpstreamTls::None && account.smtp.proxy.is_some() {
+            self.refuse(
+                &key("smtp.tls"),
+                "\"none\" would send the token in plain text to the proxy; write \"starttls\", or leave smtp.proxy out",
+            );
+        }
     }
 
     fn client_id(&mut self, account: &Account) {

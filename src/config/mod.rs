@@ -49,7 +49,7 @@ pub use settings::Settings;
 pub use show::Provenance;
 pub use upstream::{Timeouts, Upstream, UpstreamTls};
 pub(crate) use value::parse_duration;
-pub use value::{AddressPattern, ListenAddress, Proxy, ProxyKind};
+pub use value::{AddressPattern, ListenAddress};
 
 use layers::Merged;
 use reader::{Report, Table};

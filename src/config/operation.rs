@@ -162,6 +162,6 @@ impl Log {
 }
 
 /// Before a waiting message is worth a notice.
-pub(super) const DELAY_WARNING: Duration = Duration::from_hours(4);
+const DELAY_WARNING: Duration = Duration::from_hours(4);
 /// Made by systemd's `RuntimeDirectory=`.
 const RUNTIME_DIRECTORY: &str = "/run/exorelay";

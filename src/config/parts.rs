@@ -1,7 +1,11 @@
 //! The settings of each part, made from the whole: below this room nobody sees [`Settings`].
 
+use std::collections::BTreeMap;
+
+use tokio::sync::watch;
+
 use crate::config::{
-    Account, BareNewline, ListenAddress, Listener, LogFormat, Settings, UpstreamTls,
+    Account, BareNewline, BounceTo, ListenAddress, Listener, LogFormat, Settings, UpstreamTls,
 };
 use crate::{delivery, listener, oauth, queue, smtp, telemetry};
 
@@ -106,6 +110,33 @@ impl Settings {
         })
     }
 
+    /// For [`delivery::Notices::new`]. `statuses` tell of each account how it does; one without is not
+    /// at work, and nobody is told of its mail.
+    pub fn notice_part(
+        &self,
+        statuses: &BTreeMap<String, watch::Receiver<delivery::Status>>,
+        explain: delivery::Explain,
+    ) -> delivery::NoticeSettings {
+        let accounts = self.accounts.values().filter_map(|account| {
+            let at_work = delivery::NoticeAccount {
+                mailbox: account.mailbox.clone(),
+                status: statuses.get(&account.name)?.clone(),
+            };
+            Some((account.name.clone(), at_work))
+        });
+        delivery::NoticeSettings {
+            to: match &self.bounce.to {
+                BounceTo::Sender => delivery::Destination::Sender,
+                BounceTo::Mailbox(mailbox) => delivery::Destination::Mailbox(mailbox.clone()),
+                BounceTo::None => delivery::Destination::Nobody,
+            },
+            delay_warning: self.bounce.delay_warning,
+            hostname: self.hostname.clone(),
+            explain,
+            accounts: accounts.collect(),
+        }
+    }
+
     /// For [`delivery::Dispatcher::new`].
     pub fn delivery_part(&self, account: &Account) -> delivery::Settings {
         let upstream = &account.smtp;
@@ -114,6 +145,7 @@ impl Settings {
             account: account.name.clone(),
             mailbox: account.mailbox.to_string(),
             host: upstream.host.clone(),
+            proxy: upstream.proxy.clone(),
             port: upstream.port,
             tls: match upstream.tls {
                 UpstreamTls::Starttls => smtp::Tls::StartTls,
@@ -152,6 +184,7 @@ impl Account {
             scope: self.oauth.scope.clone(),
             timeout: self.oauth.timeout,
             ca_file: self.oauth.ca_file.clone(),
+            proxy: self.smtp.proxy.clone(),
         })
     }
 }

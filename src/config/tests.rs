@@ -224,8 +224,13 @@ fn a_higher_layer_may_keep_the_secret_elsewhere() {
 #[test]
 fn no_secret_is_ever_shown() {
     let literal = FIVE_LINES.replace("{ file = \"/etc/exorelay/secret\" }", "\"hunter2~x\"");
-    let loaded = loaded(&literal, &[], &[]);
+    let proxy = "[account.default.smtp]\nproxy = \"socks5://key:hunter2@proxy:1\"\n";
+    let loaded = loaded(&format!("{literal}{proxy}"), &[], &[]);
     let shown = loaded.provenance.show();
+    assert!(
+        shown.contains("proxy = \"socks5://(redacted)@proxy:1\""),
+        "{shown}"
+    );
     assert!(
         shown.contains("client_secret = \"(redacted)\"  # x.toml:6"),
         "{shown}"
@@ -254,7 +259,7 @@ fn no_secret_is_ever_shown() {
         (literal.replace("~x\"", "\\x\""), vec![], vec![]),
         (literal.replace("~x\"", ""), vec![], vec![]),
         (
-            format!("{literal}[account.default.smtp]\nproxy = \"http://me:hunter2@proxy:1\"\n"),
+            format!("{literal}[account.default.smtp]\nproxy = \"http://me:hunter2@proxy:1/x\"\n"),
             vec![],
             vec![],
         ),

@@ -6,7 +6,7 @@
 use super::account::{Access, Account, Provider};
 use super::layers::Merged;
 use super::listener::{Listener, ListenerAuth, ListenerTls};
-use super::operation::{BounceTo, DELAY_WARNING, LogFormat};
+use super::operation::LogFormat;
 use super::reader::Report;
 use super::sender::SenderPolicy;
 use super::settings::Settings;
@@ -25,16 +25,6 @@ const EVERYWHERE: &[Refusal<Settings>] = &[
         |s| !s.routes.is_empty(),
         "route",
         "choosing the account by [[route]]",
-    ),
-    (
-        |s| s.bounce.to != BounceTo::Sender,
-        "bounce.to",
-        "another recipient of failure notices",
-    ),
-    (
-        |s| s.bounce.delay_warning != DELAY_WARNING,
-        "bounce.delay_warning",
-        "a notice of delay",
     ),
     (
         |s| !s.alert.command.is_empty(),
@@ -101,7 +91,6 @@ const ACCOUNT: &[Refusal<Account>] = &[
         "client_certificate",
         "a client certificate",
     ),
-    (|a| a.smtp.proxy.is_some(), "smtp.proxy", "a proxy"),
     (
         |a| a.sender.policy == SenderPolicy::Mailbox,
         "sender.policy",

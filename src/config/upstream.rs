@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::reader::Table;
 use super::setting::words;
-use super::value::{HostName, Proxy};
+use super::value::HostName;
+use crate::proxy::Proxy;
 
 /// The service that mail is handed to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,54 +2,13 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::delivery::TroubleStatus;
+use crate::delivery::trouble::Trouble;
+use crate::delivery::{Cause, Probe, State, TroubleStatus};
 
-/// What keeps an account from sending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// The host cannot be reached, or does not speak as it should. Messages grow older meanwhile.
-    Network,
-    /// There is no access token.
-    Token,
-    /// The service refuses to authenticate.
-    Authentication,
-    /// The service asks for fewer connections.
-    Throttle,
-    /// The service takes nothing from this mailbox or tenant for now: a quota, a block, a right
-    /// that is missing.
-    Service,
-}
-
-impl Cause {
-    /// Whether messages grow older meanwhile (promise 4).
-    pub(crate) fn ages_mail(self) -> bool {
-        matches!(self, Self::Network)
-    }
-
-    /// Whether only a message can show that it is over: authentication succeeds all the while.
-    pub(crate) fn is_probed_by_message(self) -> bool {
-        matches!(self, Self::Throttle | Self::Service)
-    }
-
-    /// The first and the longest pause between two probes.
-    fn pauses(self) -> (Duration, Duration) {
-        match self {
-            // A host that is being replaced is away for a moment; one connection costs little.
-            Self::Network => (Duration::from_secs(1), Duration::from_mins(5)),
-            // The token source has a back-off of its own and wakes us when it succeeds.
-            Self::Token => (Duration::from_secs(5), Duration::from_mins(1)),
-            // Directory changes need minutes, and repeated failures look like an attack.
-            Self::Authentication => (Duration::from_mins(1), Duration::from_mins(15)),
-            Self::Throttle => (Duration::from_secs(15), Duration::from_mins(5)),
-            // Every refused try may prolong the block (facts B.3).
-            Self::Service => (Duration::from_mins(15), Duration::from_hours(4)),
-        }
-    }
-}
+/// After a probing message that proved nothing: its own recipients were refused, say.
+const INCONCLUSIVE_PAUSE: Duration = Duration::from_mins(1);
 
 /// Closed while mail flows; open while the account is paused; one probe decides on closing it.
 #[derive(Debug)]
@@ -63,11 +22,18 @@ pub(crate) enum Circuit {
 /// Why and since when an account is paused.
 #[derive(Clone, Debug)]
 pub(crate) struct Incident {
-    pub(crate) cause: Cause,
-    pub(crate) reason: String,
+    pub(crate) trouble: Trouble,
     pub(crate) since: Instant,
     pub(crate) next_probe: Instant,
     failures: u32,
+    /// An operator has acted while the probe was under way, perhaps too late for it.
+    outdated: bool,
+}
+
+impl Incident {
+    pub(crate) fn is_probed_by_message(&self) -> bool {
+        self.trouble.pause.probe == Probe::Message
+    }
 }
 
 impl Circuit {
@@ -82,49 +48,108 @@ impl Circuit {
         }
     }
 
+    /// What an operator makes of it.
+    pub(crate) fn state(&self) -> State {
+        match self {
+            Self::Closed => State::Ready,
+            // The probe of a missing token is the request for one.
+            Self::Probing(incident) if incident.trouble.pause.cause == Cause::Token => {
+                State::Refreshing
+            }
+            Self::Open(incident) | Self::Probing(incident) => incident.trouble.pause.state,
+        }
+    }
+
     /// Takes over what another dispatcher of the same mailbox knows. The settings have changed since,
     /// so what can be tried without harm is tried at once.
-    pub(crate) fn resumed(trouble: TroubleStatus, now: Instant) -> Self {
+    pub(crate) fn resumed(status: TroubleStatus, now: Instant) -> Self {
         let mut circuit = Self::Open(Incident {
-            cause: trouble.cause,
-            reason: trouble.reason,
-            since: trouble.since,
-            next_probe: trouble.next_probe,
+            since: status.since,
+            next_probe: status.next_probe,
             failures: 1,
+            outdated: false,
+            trouble: Trouble::of_status(status),
         });
-        if !trouble.cause.is_probed_by_message() {
-            circuit.hurry(now);
-        }
+        circuit.operator_acted(now);
         circuit
     }
 
-    /// Something failed that is not the fault of a message. Returns the incident if it is a new one.
-    pub(crate) fn fail(&mut self, cause: Cause, reason: String, now: Instant) -> Option<&Incident> {
-        let known = self
-            .incident()
-            .filter(|incident| incident.cause == cause)
-            .cloned();
-        let opened = known.is_none();
+    /// Something failed that is not the fault of a message. Returns the incident if it is a new one, or
+    /// if there is something else to be done about it now.
+    pub(crate) fn fail(&mut self, trouble: Trouble, now: Instant) -> Option<&Incident> {
+        let before = self.incident();
+        let known = before.filter(|before| before.trouble.pause.cause == trouble.pause.cause);
+        let failures = known.map_or(0, |known| known.failures);
+        let is_news = known.is_none_or(|known| known.trouble.rule != trouble.rule);
         // Several connections that fail together are one failure: only a probe counts as the next.
-        let counts = opened || matches!(self, Self::Probing(_));
-        let mut incident = known.unwrap_or_else(|| Incident {
-            cause,
-            reason: String::new(),
-            since: self.incident().map_or(now, |incident| incident.since),
-            next_probe: now,
-            failures: 0,
-        });
-        incident.reason = reason;
+        let counts = is_news || matches!(self, Self::Probing(_));
+        let since = before.map_or(now, |before| before.since);
+        let next_probe = known.map_or(now, |known| known.next_probe);
+        let is_outdated = before.is_some_and(|before| before.outdated);
+        let pause = trouble.pause;
+        let mut incident = Incident {
+            trouble,
+            since,
+            next_probe,
+            failures,
+            outdated: false,
+        };
         if counts {
-            let (first, longest) = cause.pauses();
-            let pause = first
-                .saturating_mul(1 << incident.failures.min(16))
-                .min(longest);
+            let wait = pause
+                .first
+                .saturating_mul(1 << failures.min(16))
+                .min(pause.longest);
             incident.failures += 1;
-            incident.next_probe = now + pause.mul_f64(0.8 + 0.4 * fastrand::f64());
+            incident.next_probe = now + wait.mul_f64(0.8 + 0.4 * fastrand::f64());
+        }
+        if is_outdated {
+            incident.next_probe = now;
         }
         *self = Self::Open(incident);
-        if opened { self.incident() } else { None }
+        if is_news { self.incident() } else { None }
+    }
+
+    /// Another account of the tenant has met trouble that is everybody's, and finds out at `next_probe`
+    /// whether it is over. Returns the incident if it is a new one here.
+    pub(crate) fn adopt(
+        &mut self,
+        trouble: &Trouble,
+        next_probe: Instant,
+        now: Instant,
+    ) -> Option<&Incident> {
+        match self {
+            Self::Closed => {
+                *self = Self::Open(Incident {
+                    trouble: trouble.clone(),
+                    since: now,
+                    next_probe,
+                    failures: 1,
+                    outdated: false,
+                });
+                self.incident()
+            }
+            Self::Open(incident) => {
+                if incident.trouble.rule == trouble.rule {
+                    incident.next_probe = incident.next_probe.max(next_probe);
+                }
+                None
+            }
+            Self::Probing(_) => None,
+        }
+    }
+
+    /// The probe has ended and proved nothing.
+    pub(crate) fn inconclusive(&mut self, now: Instant) {
+        if let Self::Probing(incident) = self {
+            let mut incident = incident.clone();
+            incident.next_probe = if incident.outdated {
+                now
+            } else {
+                now + INCONCLUSIVE_PAUSE.min(incident.trouble.pause.first)
+            };
+            incident.outdated = false;
+            *self = Self::Open(incident);
+        }
     }
 
     /// It is time to find out; the caller sends the one probe.
@@ -145,6 +170,17 @@ impl Circuit {
         }
     }
 
+    /// An operator has changed something. A limit of the service is none of that, and a try too many
+    /// prolongs it (facts B.3).
+    pub(crate) fn operator_acted(&mut self, now: Instant) {
+        match self {
+            Self::Open(incident) | Self::Probing(incident)
+                if incident.trouble.pause.state == State::Throttled => {}
+            Self::Probing(incident) => incident.outdated = true,
+            Self::Open(_) | Self::Closed => self.hurry(now),
+        }
+    }
+
     /// The account can send. Returns the incident that is over, if there was one.
     pub(crate) fn succeed(&mut self) -> Option<Incident> {
         match std::mem::replace(self, Self::Closed) {
@@ -155,84 +191,4 @@ impl Circuit {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failures_together_are_one_incident_and_one_step_of_back_off() {
-        let now = Instant::now();
-        let mut circuit = Circuit::Closed;
-        assert!(
-            circuit
-                .fail(Cause::Network, "no route".into(), now)
-                .is_some()
-        );
-        let first = circuit.incident().unwrap().next_probe;
-        for _ in 0..10 {
-            assert!(
-                circuit
-                    .fail(Cause::Network, "no route".into(), now)
-                    .is_none()
-            );
-        }
-        assert_eq!(circuit.incident().unwrap().next_probe, first);
-        assert!(!circuit.begin_probe(now));
-        assert!(circuit.begin_probe(first));
-        assert!(!circuit.begin_probe(first), "one probe at a time");
-        assert!(
-            circuit
-                .fail(Cause::Network, "no route".into(), first)
-                .is_none()
-        );
-        let second = circuit.incident().unwrap().next_probe;
-        assert!(
-            second - first >= Duration::from_millis(1_600),
-            "the pause doubles"
-        );
-        assert!(circuit.begin_probe(second));
-        assert_eq!(circuit.succeed().unwrap().since, now);
-        assert!(circuit.is_closed());
-        assert!(circuit.succeed().is_none());
-    }
-
-    #[test]
-    fn pauses_end_at_a_longest_one() {
-        let mut now = Instant::now();
-        let mut circuit = Circuit::Closed;
-        for _ in 0..40 {
-            circuit.fail(Cause::Authentication, "535".into(), now);
-            now = circuit.incident().unwrap().next_probe;
-            assert!(circuit.begin_probe(now));
-        }
-        circuit.fail(Cause::Authentication, "535".into(), now);
-        assert!(circuit.incident().unwrap().next_probe - now <= Duration::from_mins(18));
-    }
-
-    #[test]
-    fn new_settings_are_tried_at_once_unless_a_try_may_do_harm() {
-        let now = Instant::now();
-        for (cause, at_once) in [
-            (Cause::Network, true),
-            (Cause::Token, true),
-            (Cause::Authentication, true),
-            (Cause::Throttle, false),
-            (Cause::Service, false),
-        ] {
-            let mut old = Circuit::Closed;
-            old.fail(cause, "because".into(), now);
-            let trouble = TroubleStatus::of(&old).unwrap();
-            let mut new = Circuit::resumed(trouble.clone(), now);
-            assert_eq!(TroubleStatus::of(&new).unwrap().since, trouble.since);
-            assert_eq!(new.begin_probe(now), at_once, "{cause:?}");
-        }
-    }
-
-    #[test]
-    fn a_change_hurries_the_probe() {
-        let now = Instant::now();
-        let mut circuit = Circuit::Closed;
-        circuit.fail(Cause::Authentication, "535".into(), now);
-        circuit.hurry(now);
-        assert!(circuit.begin_probe(now));
-    }
-}
+mod tests;

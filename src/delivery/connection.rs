@@ -1,91 +1,58 @@
 //! One connection to the upstream: the shell round [`crate::smtp::Client`].
 
+mod error;
+#[cfg(test)]
+mod tests;
+mod wire;
+
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsConnector;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::delivery::Settings;
 use crate::delivery::content::ContentReader;
+use crate::delivery::dial::{self, Dialed};
 use crate::delivery::quota::Slot;
-use crate::delivery::settings::{CONNECTION_AGE_MAX, CONNECTION_MESSAGES_MAX, Timeouts};
+use crate::delivery::settings::{CONNECTION_AGE_MAX, CONNECTION_MESSAGES_MAX, IDLE_MAX, Timeouts};
 use crate::mail::Envelope;
 use crate::oauth::AccessToken;
 use crate::queue::Content;
-use crate::smtp::{
-    Client, ClientError, ClientSettings, Event, Reply, ReplyDecoder, ReplyError, Step, Tls,
-    TransactionOutcome,
-};
-use crate::tls;
+use crate::smtp::{Client, ClientError, ClientSettings, Event, Step, Tls, TransactionOutcome};
 
-/// Why a connection could not be opened or came to an end.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectionError {
-    /// No address, or none that answers.
-    #[error("cannot connect to {host}:{port}: {source}; check name, network and firewall")]
-    Connect {
-        host: String,
-        port: u16,
-        source: io::Error,
-    },
-    /// The handshake failed.
-    #[error("no TLS with {host}: {reason}")]
-    Handshake { host: String, reason: String },
-    /// Octets before the handshake: somebody injects replies (RFC 3207 section 6).
-    #[error("{host} sent data before the TLS handshake; somebody interferes with the connection")]
-    Injected { host: String },
-    /// The remote said something that ends the session.
-    #[error(transparent)]
-    Protocol(#[from] ClientError),
-    /// What the remote sent is no SMTP reply.
-    #[error("the server does not speak SMTP: {0}")]
-    Reply(#[from] ReplyError),
-    /// The connection broke.
-    #[error("the connection was lost: {0}")]
-    Lost(#[from] io::Error),
-    /// The remote took too long.
-    #[error("no answer from the server within {} s", .0.as_secs())]
-    Timeout(Duration),
-    /// Our own content cannot be read.
-    #[error("cannot read the message: {0}")]
-    Content(io::Error),
-}
-
-/// A transaction that an error cut short.
-#[derive(Debug)]
-pub(super) struct Interrupted {
-    pub(super) error: ConnectionError,
-    /// One for each recipient, in the order of the envelope; `None` is undecided.
-    pub(super) decided: Vec<Option<(Step, Reply)>>,
-    /// The final dot was sent and its reply never came: the remote may have the message.
-    pub(super) uncertain: bool,
-}
-
-trait Wire: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Wire for T {}
+pub(super) use error::{ConnectionError, Interrupted};
+use wire::{Unasked, Wire, Written};
 
 /// An open session with the upstream.
 pub(super) struct Connection {
-    stream: Box<dyn Wire>,
+    wire: Wire,
     machine: Client,
-    decoder: ReplyDecoder,
-    input: BytesMut,
-    output: BytesMut,
     timeouts: Timeouts,
     opened_at: Instant,
-    token_serial: Option<u64>,
+    /// Of the token it was opened with.
+    reusable_until: Instant,
     messages: u32,
     final_dot: Option<Instant>,
     /// Among the mailbox's connections.
     _slot: Slot,
+}
+
+/// What ended the rest of an idle connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// The remote: the connection is of no further use.
+    Disturbed,
+    /// Time: we close it before the service does (facts A.5).
+    LongEnough,
+}
+
+/// How far a message got.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// The remote may have all of the message.
+    dot_sent: bool,
 }
 
 /// Written at once while content is sent.
@@ -98,31 +65,44 @@ impl Connection {
         config: &Arc<ClientConfig>,
         slot: Slot,
     ) -> Result<Self, ConnectionError> {
-        let stream = connect(settings).await?;
+        let dialed = dial::dial(
+            &dial::System,
+            (&settings.host, settings.port),
+            settings.proxy.as_ref(),
+            settings.timeouts.connect,
+        );
+        let Dialed { stream, early } = dialed.await?;
+        Self::begin(Wire::new(stream, early), settings, config, slot).await
+    }
+
+    async fn begin(
+        wire: Wire,
+        settings: &Settings,
+        config: &Arc<ClientConfig>,
+        slot: Slot,
+    ) -> Result<Self, ConnectionError> {
+        let opened_at = Instant::now();
         let mut connection = Self {
-            stream: Box::new(stream),
+            wire,
             machine: Client::new(ClientSettings {
                 ehlo_name: settings.ehlo_name.clone(),
                 tls: settings.tls,
                 auth: true,
             }),
-            decoder: ReplyDecoder::new(),
-            input: BytesMut::with_capacity(4096),
-            output: BytesMut::with_capacity(4096),
             timeouts: settings.timeouts,
-            opened_at: Instant::now(),
-            token_serial: None,
+            opened_at,
+            reusable_until: opened_at,
             messages: 0,
             final_dot: None,
             _slot: slot,
         };
         if settings.tls == Tls::Implicit {
-            connection.handshake(settings, config).await?;
+            connection.handshake(&settings.host, config).await?;
         }
         loop {
             match connection.next_event().await? {
                 Event::UpgradeTls => {
-                    connection.handshake(settings, config).await?;
+                    connection.handshake(&settings.host, config).await?;
                     connection.machine.tls_established()?;
                 }
                 Event::Authenticate => return Ok(connection),
@@ -138,7 +118,7 @@ impl Connection {
         token: &AccessToken,
     ) -> Result<(), ConnectionError> {
         self.machine.authenticate(mailbox, token.secret())?;
-        self.token_serial = Some(token.serial());
+        self.reusable_until = token.reusable_until();
         match self.next_event().await? {
             Event::Ready => Ok(()),
             event => Err(out_of_turn(&event)),
@@ -147,7 +127,9 @@ impl Connection {
 
     /// Whether the connection may carry another message (facts A.5).
     pub(super) fn is_fresh(&self) -> bool {
-        self.messages < CONNECTION_MESSAGES_MAX && self.opened_at.elapsed() < CONNECTION_AGE_MAX
+        self.messages < CONNECTION_MESSAGES_MAX
+            && self.opened_at.elapsed() < CONNECTION_AGE_MAX
+            && Instant::now() < self.reusable_until
     }
 
     /// Whether it has carried a message yet: one that has may have been closed by the remote since.
@@ -160,6 +142,18 @@ impl Connection {
         self.final_dot
     }
 
+    /// Whether the remote has kept silent since its last reply: if not, it has closed, or nobody knows
+    /// what its next reply would answer.
+    pub(super) async fn is_quiet(&mut self) -> bool {
+        match self.wire.unasked().await {
+            None => true,
+            Some(unasked) => {
+                note(&unasked);
+                false
+            }
+        }
+    }
+
     /// Sends one message to all recipients of `envelope`.
     pub(super) async fn send(
         &mut self,
@@ -169,23 +163,24 @@ impl Connection {
     ) -> Result<TransactionOutcome, Box<Interrupted>> {
         self.messages += 1;
         self.final_dot = None;
-        let mut dot_sent = false;
+        let mut progress = Progress::default();
         let result = self
-            .transact(envelope, size_bytes, content, &mut dot_sent)
+            .transact(envelope, size_bytes, content, &mut progress)
             .await;
         result.map_err(|error| {
-            let undecided = dot_sent
-                && !matches!(
-                    error,
-                    ConnectionError::Protocol(ClientError::Goodbye {
+            let answered = matches!(
+                error,
+                ConnectionError::Protocol(
+                    ClientError::Goodbye {
                         step: Some(Step::EndOfData),
                         ..
-                    })
-                );
+                    } | ClientError::CutShort { .. }
+                )
+            );
             Box::new(Interrupted {
                 error,
                 decided: self.machine.take_decided(),
-                uncertain: undecided,
+                uncertain: progress.dot_sent && !answered,
             })
         })
     }
@@ -195,47 +190,62 @@ impl Connection {
         envelope: &Envelope,
         size_bytes: u64,
         content: &Content,
-        dot_sent: &mut bool,
+        progress: &mut Progress,
     ) -> Result<TransactionOutcome, ConnectionError> {
         let mut event = match self.machine.submit(envelope, size_bytes)? {
             Some(event) => event,
             None => self.next_event().await?,
         };
         if event == Event::SendContent {
-            self.send_content(content, dot_sent).await?;
-            self.machine.content_sent()?;
+            if self.send_content(content, progress).await? == Written::Whole {
+                self.machine.content_sent()?;
+            }
             event = self.next_event().await?;
         }
-        match event {
-            Event::Outcome(outcome) => Ok(outcome),
-            event => Err(out_of_turn(&event)),
+        let Event::Outcome(outcome) = event else {
+            return Err(out_of_turn(&event));
+        };
+        match self.wire.unasked().await {
+            None | Some(Unasked::Goodbye) => Ok(outcome),
+            // One reply too many: perhaps it was the one before that answers something else.
+            Some(Unasked::Words(text)) => Err(ConnectionError::Unasked { text }),
         }
     }
 
     async fn send_content(
         &mut self,
         content: &Content,
-        dot_sent: &mut bool,
-    ) -> Result<(), ConnectionError> {
+        progress: &mut Progress,
+    ) -> Result<Written, ConnectionError> {
         let mut reader = ContentReader::open(content)
             .await
             .map_err(ConnectionError::Content)?;
         loop {
             let more = reader
-                .next(&mut self.output)
+                .next(&mut self.wire.output)
                 .await
                 .map_err(ConnectionError::Content)?;
             if !more {
-                // From here on the remote may have all of it.
-                *dot_sent = true;
-                reader.finish(&mut self.output);
-                let written = self.write(self.timeouts.body).await;
-                self.final_dot = Some(Instant::now());
+                reader.finish(&mut self.wire.output);
+                // From the last octet on the remote may have all of it.
+                let written = self.write_content(&mut progress.dot_sent).await;
+                self.final_dot = progress.dot_sent.then(Instant::now);
                 return written;
             }
-            if self.output.len() >= BLOCK_BYTES {
-                self.write(self.timeouts.body).await?;
+            if self.wire.output.len() >= BLOCK_BYTES
+                && self.write_content(&mut false).await? == Written::Answered
+            {
+                return Ok(Written::Answered);
             }
+        }
+    }
+
+    async fn write_content(&mut self, all_out: &mut bool) -> Result<Written, ConnectionError> {
+        let patience = self.timeouts.body;
+        match timeout(patience, self.wire.write_content(all_out)).await {
+            Ok(Ok(written)) => Ok(written),
+            Ok(Err(error)) => Err(self.last_words(error).await),
+            Err(_) => Err(ConnectionError::Timeout(patience)),
         }
     }
 
@@ -244,23 +254,30 @@ impl Connection {
         if self.machine.quit().is_ok() {
             let _ = timeout(Duration::from_secs(2), self.next_event()).await;
         }
-        let _ = timeout(Duration::from_secs(1), self.stream.shutdown()).await;
+        let _ = timeout(Duration::from_secs(1), self.wire.shut_down()).await;
     }
 
-    /// Resolves when the remote does something on an idle connection: there is nothing it could
-    /// say that is of use but 421, and usually it has just closed.
+    /// Waits, for as long as an idle connection is kept, for the remote to do something: there is
+    /// nothing it could say that is of use, and usually it has just closed.
     ///
     /// # Cancel safety
-    /// Cancel safe: what was read stays in the buffer and ends the connection at its next use.
-    pub(super) async fn stirs(&mut self) {
-        let _ = self.stream.read_buf(&mut self.input).await;
+    /// Cancel safe: what was read is still seen by [`Connection::is_quiet`].
+    pub(super) async fn rest(&mut self) -> Rest {
+        tokio::select! {
+            biased;
+            unasked = self.wire.stirs() => {
+                note(&unasked);
+                Rest::Disturbed
+            }
+            () = sleep(IDLE_MAX) => Rest::LongEnough,
+        }
     }
 
     async fn next_event(&mut self) -> Result<Event, ConnectionError> {
         loop {
-            self.machine.take_output(&mut self.output);
-            if !self.output.is_empty() {
-                self.write(self.timeouts.command).await?;
+            self.machine.take_output(&mut self.wire.output);
+            if !self.wire.output.is_empty() {
+                self.write().await?;
             }
             let patience = match self.machine.expecting() {
                 Some(Step::Greeting) => self.timeouts.greeting,
@@ -275,9 +292,11 @@ impl Connection {
                     | Step::Rset
                     | Step::Quit,
                 ) => self.timeouts.command,
+                // A reply in the middle of the content has begun.
+                None if self.wire.has_input() => self.timeouts.command,
                 None => return Err(ClientError::OutOfTurn.into()),
             };
-            let reply = timeout(patience, self.read_reply())
+            let reply = timeout(patience, self.wire.reply())
                 .await
                 .map_err(|_| ConnectionError::Timeout(patience))??;
             tracing::trace!(reply = %reply, "upstream replied");
@@ -287,26 +306,9 @@ impl Connection {
         }
     }
 
-    async fn read_reply(&mut self) -> Result<Reply, ConnectionError> {
-        loop {
-            if let Some(reply) = self.decoder.decode(&mut self.input)? {
-                return Ok(reply);
-            }
-            if self.stream.read_buf(&mut self.input).await? == 0 {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-            }
-        }
-    }
-
-    /// Writes everything in `output`, and wipes it: a token may have been in it.
-    async fn write(&mut self, patience: Duration) -> Result<(), ConnectionError> {
-        let written = timeout(patience, async {
-            self.stream.write_all(&self.output).await?;
-            self.stream.flush().await
-        })
-        .await;
-        self.output.clear();
-        match written {
+    async fn write(&mut self) -> Result<(), ConnectionError> {
+        let patience = self.timeouts.command;
+        match timeout(patience, self.wire.write()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(self.last_words(error).await),
             Err(_) => Err(ConnectionError::Timeout(patience)),
@@ -315,78 +317,42 @@ impl Connection {
 
     /// A remote that closes while we write has often said why.
     async fn last_words(&mut self, error: io::Error) -> ConnectionError {
-        match timeout(Duration::from_secs(5), self.read_reply()).await {
-            Ok(Ok(reply)) => ClientError::Goodbye {
-                step: self.machine.expecting(),
-                reply,
-            }
-            .into(),
-            Ok(Err(_)) | Err(_) => error.into(),
+        let Ok(Ok(reply)) = timeout(Duration::from_secs(5), self.wire.reply()).await else {
+            return error.into();
+        };
+        match self.machine.expecting() {
+            // In the middle of the content: the machine knows whether that is an answer.
+            None => match self.machine.receive(reply) {
+                Err(said) => said.into(),
+                Ok(_) => error.into(),
+            },
+            step @ Some(_) => ClientError::Goodbye { step, reply }.into(),
         }
     }
 
     async fn handshake(
         &mut self,
-        settings: &Settings,
+        host: &str,
         config: &Arc<ClientConfig>,
     ) -> Result<(), ConnectionError> {
-        let host = settings.host.clone();
-        if !self.input.is_empty() || self.decoder.is_within_reply() {
-            return Err(ConnectionError::Injected { host });
-        }
-        let failed = |reason: String| ConnectionError::Handshake {
-            host: host.clone(),
-            reason,
-        };
-        let name = ServerName::try_from(settings.host.clone())
-            .map_err(|error| failed(error.to_string()))?;
-        let (placeholder, _) = tokio::io::duplex(1);
-        let stream = std::mem::replace(&mut self.stream, Box::new(placeholder));
-        let connecting = TlsConnector::from(Arc::clone(config)).connect(name, stream);
-        let stream = timeout(self.timeouts.tls, connecting)
+        let patience = self.timeouts.tls;
+        timeout(patience, self.wire.handshake(host, config))
             .await
-            .map_err(|_| ConnectionError::Timeout(self.timeouts.tls))?
-            .map_err(|error| {
-                failed(match tls::certificate_error(&error) {
-                    Some(reason) => format!(
-                        "its certificate is not trusted: {reason}; \
-                         set ca_file if a private CA or an inspecting firewall is at work"
-                    ),
-                    None => error.to_string(),
-                })
-            })?;
-        self.stream = Box::new(stream);
-        Ok(())
+            .map_err(|_| ConnectionError::Timeout(patience))?
     }
 }
 
-async fn connect(settings: &Settings) -> Result<TcpStream, ConnectionError> {
-    let failed = |source| ConnectionError::Connect {
-        host: settings.host.clone(),
-        port: settings.port,
-        source,
-    };
-    let connecting = async {
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        // Every address in turn; the name is resolved anew for each connection.
-        let addresses: Vec<SocketAddr> =
-            tokio::net::lookup_host((settings.host.as_str(), settings.port))
-                .await?
-                .collect();
-        for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = error,
-            }
+/// A wire that has gone quiet is everyday life, replies that nobody asked for are not.
+fn note(unasked: &Unasked) {
+    match unasked {
+        Unasked::Goodbye => tracing::debug!("the server has closed an idle connection"),
+        Unasked::Words(text) => {
+            tracing::debug!(
+                text,
+                "the server spoke on an idle connection, which ends it"
+            );
         }
-        Err(last)
-    };
-    let stream = timeout(settings.timeouts.connect, connecting)
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-        .map_err(failed)?;
-    let _ = stream.set_nodelay(true);
-    Ok(stream)
+    }
 }
 
 fn out_of_turn(event: &Event) -> ConnectionError {

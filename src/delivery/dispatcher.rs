@@ -1,5 +1,6 @@
 //! One account's mail, from the queue to its connections.
 
+mod health;
 mod turns;
 
 use std::collections::{HashMap, VecDeque};
@@ -9,20 +10,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::delivery::circuit::Circuit;
+use crate::delivery::circuit::{Circuit, Incident};
 use crate::delivery::members::Limits;
 use crate::delivery::quota::{Quota, Tenure, Turn};
-use crate::delivery::status::{Status, Throttled, TroubleStatus};
+use crate::delivery::status::{Status, Throttled, TroubleStatus, UnknownReplies};
+use crate::delivery::tenant::Tenant;
 use crate::delivery::worker::{Job, Report, Shared, Worker};
-use crate::delivery::{Cause, Settings};
+use crate::delivery::{Settings, State};
 use crate::oauth::{TokenSource, TokenStatus};
 use crate::queue::{Lease, Leased, Queue, StorageError};
-use crate::telemetry;
 
 /// Leased at once, where the pace allows it.
 const BATCH_MAX: usize = 32;
@@ -36,7 +37,9 @@ type Leasing = Pin<Box<dyn Future<Output = Result<Leased, StorageError>> + Send>
 pub struct Dispatcher {
     shared: Arc<Shared>,
     quota: Quota,
+    tenant: Tenant,
     circuit: Circuit,
+    operator: Arc<Notify>,
     status: watch::Sender<Status>,
     leasing_ended: CancellationToken,
 }
@@ -45,7 +48,9 @@ pub struct Dispatcher {
 struct Work {
     shared: Arc<Shared>,
     tenure: Tenure,
+    tenant: Tenant,
     circuit: Circuit,
+    operator: Arc<Notify>,
     workers: Vec<mpsc::Sender<Job>>,
     /// The one that worked last stands last: under light load one connection is kept warm.
     idle: Vec<usize>,
@@ -60,6 +65,7 @@ struct Work {
     look_again_at: Option<Instant>,
     ready_since: Option<Instant>,
     last_error: Option<String>,
+    unknown: UnknownReplies,
     status: watch::Sender<Status>,
 }
 
@@ -74,17 +80,21 @@ impl std::fmt::Debug for Dispatcher {
 
 impl Dispatcher {
     /// `tls` trusts the upstream's certificate; `tokens` is run by somebody else. `quota` is the
-    /// mailbox's: shared with the dispatcher it had before, if it had one.
+    /// mailbox's: shared with the dispatcher it had before, if it had one; `tenant` is shared with the
+    /// dispatchers of its other accounts.
     pub fn new(
         settings: Settings,
         queue: Queue,
         tokens: TokenSource,
         tls: Arc<ClientConfig>,
         quota: Quota,
+        tenant: Tenant,
     ) -> Self {
         Self {
             quota,
+            tenant,
             circuit: Circuit::Closed,
+            operator: Arc::default(),
             status: watch::Sender::new(Status::default()),
             leasing_ended: CancellationToken::new(),
             shared: Arc::new(Shared {
@@ -92,6 +102,7 @@ impl Dispatcher {
                 queue,
                 tokens,
                 tls,
+                refreshing: watch::Sender::new(0),
             }),
         }
     }
@@ -107,6 +118,11 @@ impl Dispatcher {
     /// What to show of this account.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.subscribe()
+    }
+
+    /// Notified, it tries again at once what an operator may have mended.
+    pub fn operator_acted(&self) -> Arc<Notify> {
+        Arc::clone(&self.operator)
     }
 
     /// Cancelled once nothing more is leased, soon after the dispatcher was told to stop: from then on
@@ -135,7 +151,9 @@ impl Dispatcher {
         let work = Work {
             shared: self.shared,
             tenure,
+            tenant: self.tenant,
             circuit: self.circuit,
+            operator: self.operator,
             workers: Vec::new(),
             idle: Vec::new(),
             probing: None,
@@ -147,6 +165,7 @@ impl Dispatcher {
             look_again_at: None,
             ready_since: None,
             last_error: None,
+            unknown: UnknownReplies::default(),
             status: self.status,
         };
         work.run(stop, leasing_ended).await;
@@ -172,6 +191,9 @@ impl Work {
         drop(report);
         let mut tokens = self.shared.tokens.status();
         let mut changes = self.tenure.changes();
+        let mut refreshing = self.shared.refreshing.subscribe();
+        let mut news = self.tenant.subscribe();
+        let operator = Arc::clone(&self.operator);
         while !stop.is_cancelled() {
             let now = Instant::now();
             self.shared.queue.set_active(&account, self.ages_mail());
@@ -190,6 +212,12 @@ impl Work {
                         self.token_arrived();
                     }
                 }
+                Ok(()) = refreshing.changed() => {}
+                Ok(()) = news.changed() => {
+                    let heard = news.borrow_and_update().clone();
+                    self.heard(heard.as_ref());
+                }
+                () = operator.notified() => self.circuit.operator_acted(Instant::now()),
                 Ok(()) = changes.changed() => {}
                 () = wait_until(timer) => {}
             }
@@ -209,14 +237,15 @@ impl Work {
 
     fn ages_mail(&self) -> bool {
         let incident = self.circuit.incident();
-        self.throttled.is_none() && incident.is_none_or(|incident| incident.cause.ages_mail())
+        self.throttled.is_none()
+            && incident.is_none_or(|incident| incident.trouble.pause.ages_mail())
     }
 
     /// Gives work to idle workers as far as circuit and quota allow.
     fn assign(&mut self, now: Instant) {
         self.tenure.want(self.wants(now));
         let incident = self.circuit.incident();
-        match incident.map(|incident| incident.cause.is_probed_by_message()) {
+        match incident.map(Incident::is_probed_by_message) {
             None => while !self.idle.is_empty() && self.deliver(now).is_some() {},
             Some(_) if self.idle.is_empty() || !self.probe_is_due(now) => {}
             Some(true) => {
@@ -302,8 +331,7 @@ impl Work {
 
     fn message_probe_is_due(&self, now: Instant) -> bool {
         let incident = self.circuit.incident();
-        self.probe_is_due(now)
-            && incident.is_some_and(|incident| incident.cause.is_probed_by_message())
+        self.probe_is_due(now) && incident.is_some_and(Incident::is_probed_by_message)
     }
 
     fn leased(&mut self, leased: Result<Leased, StorageError>) {
@@ -338,44 +366,11 @@ impl Work {
         if decides {
             self.probing = None;
         }
-        let account = self.shared.settings.account.as_str();
+        self.unknown.add(report.unknown);
         match report.trouble {
-            Some(trouble) => {
-                self.last_error = Some(trouble.reason.clone());
-                // What was given back uncounted is due at once.
-                self.look = true;
-                if trouble.cause == Cause::Throttle {
-                    self.tenure.lower_connections(now);
-                }
-                if let Some(incident) = self.circuit.fail(trouble.cause, trouble.reason, now) {
-                    let retry_in = incident.next_probe.saturating_duration_since(now);
-                    telemetry::Incident {
-                        account,
-                        reason: &incident.reason,
-                    }
-                    .log_opened(retry_in);
-                }
-            }
-            None if decides => {
-                self.look = true;
-                if let Some(incident) = self.circuit.succeed() {
-                    self.ready_since = Some(now);
-                    telemetry::Incident {
-                        account,
-                        reason: &incident.reason,
-                    }
-                    .log_recovered(now.saturating_duration_since(incident.since));
-                }
-            }
+            Some(trouble) => self.failed(trouble, now),
+            None if decides => self.probed(report.conclusive, now),
             None => {}
-        }
-    }
-
-    /// A new token mends what a missing or a refused one has broken, perhaps.
-    fn token_arrived(&mut self) {
-        let cause = self.circuit.incident().map(|incident| incident.cause);
-        if matches!(cause, Some(Cause::Token | Cause::Authentication)) {
-            self.circuit.hurry(Instant::now());
         }
     }
 
@@ -395,13 +390,20 @@ impl Work {
     }
 
     fn show(&mut self) {
+        let state = match self.circuit.state() {
+            State::Ready if *self.shared.refreshing.borrow() > 0 => State::Refreshing,
+            State::Ready if self.throttled.is_some() => State::Throttled,
+            state => state,
+        };
         let status = Status {
+            state,
             trouble: TroubleStatus::of(&self.circuit),
             throttled: self.throttled,
             busy: self.workers.len() - self.idle.len(),
             connections: self.tenure.connections(),
             ready_since: self.ready_since,
             last_error: self.last_error.clone(),
+            unknown_replies: self.unknown.clone(),
         };
         self.status.send_if_modified(|shown| {
             let changed = *shown != status;

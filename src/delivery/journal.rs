@@ -1,5 +1,6 @@
 //! What an attempt led to, for the log.
 
+use crate::delivery::attempt::Reasons;
 use crate::queue::{Disposition, MessageState, Outcome, Settlement};
 use crate::telemetry::Attempted;
 
@@ -7,6 +8,7 @@ use crate::telemetry::Attempted;
 pub(super) fn log(
     outcome: &Outcome,
     settlement: &Settlement,
+    reasons: Reasons,
     id: &str,
     account: &str,
     attempt: u32,
@@ -25,6 +27,7 @@ pub(super) fn log(
         let Some(first) = concerned().next() else {
             continue;
         };
+        let rule = reasons.of(disposition);
         let event = Attempted {
             queue_id: id,
             account,
@@ -32,6 +35,8 @@ pub(super) fn log(
             recipients: concerned().count(),
             attempt,
             reply: &first.reply,
+            why: rule.map(|rule| rule.sentence),
+            remedy: rule.map(|rule| rule.remedy),
         };
         match disposition {
             Disposition::Delivered => event.log_delivered(outcome.age),
@@ -48,6 +53,8 @@ pub(super) fn log(
             recipients: 0,
             attempt,
             reply: &settlement.reply,
+            why: None,
+            remedy: None,
         };
         event.log_deferred(outcome.retry_in);
     }

@@ -6,22 +6,34 @@
 //! opens the account's circuit, keeps the mail and is probed until it is over. It knows nothing of
 //! listeners: the queue is where they meet.
 
+mod attempt;
 mod circuit;
 mod connection;
 mod content;
 mod day;
+mod dial;
 mod dispatcher;
 mod journal;
 mod members;
-mod outcome;
+mod notices;
 mod pacing;
+mod pause;
 mod quota;
+mod rules;
 mod settings;
 mod status;
+mod tenant;
+mod trouble;
 mod worker;
 
-pub use circuit::Cause;
 pub use dispatcher::Dispatcher;
+pub use notices::{
+    Destination, Explain, Explanation, NoticeAccount, NoticeSettings, Notices, NoticesHandle,
+    meaning,
+};
+pub use pause::{Cause, PausePolicy, Probe, State};
 pub use quota::Quota;
+pub use rules::{Rule, Verdict, classify, explain};
 pub use settings::{Settings, Timeouts};
-pub use status::{Pace, Status, Throttled, TroubleStatus};
+pub use status::{Pace, Status, Throttled, TroubleStatus, UnknownReplies};
+pub use tenant::Tenant;

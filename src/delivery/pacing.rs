@@ -109,6 +109,16 @@ impl Pacing {
         }
     }
 
+    /// A message under way is to be presented a second time, after the service counted it by `counted`.
+    /// False if there is no room for that.
+    pub(crate) fn again(&mut self, counted: Instant, now: Instant) -> bool {
+        let may = self.room(now) > 0;
+        if may {
+            self.count(counted, 1);
+        }
+        may
+    }
+
     /// So many messages were presented to the service at `at`, whatever it answered.
     fn count(&mut self, at: Instant, messages: usize) {
         if self.limit.is_none() {

@@ -162,8 +162,8 @@ impl Quota {
         let recalled = self.shared.recalled.get_or_init(|| async {
             let mut is_told = false;
             loop {
-                let (reader, mailbox) = (queue.reader(), mailbox.to_owned());
-                let error = match spawn_blocking(move || reader.presented(&mailbox)).await {
+                let (queue, mailbox) = (queue.clone(), mailbox.to_owned());
+                let error = match spawn_blocking(move || queue.presented(&mailbox)).await {
                     Ok(Ok(presented)) => return self.remember(&presented),
                     Ok(Err(error)) => error.to_string(),
                     Err(error) => error.to_string(),
@@ -273,6 +273,12 @@ impl Tenure {
         state.day.start(recipients);
         self.quota.tell(&state);
         Leave::Go(self.turn(Some(recipients)))
+    }
+
+    /// Leave for a second transaction in a turn, as the service wants the message anew: the first one was
+    /// counted by `counted_by`.
+    pub(super) fn again(&self, counted_by: Instant, now: Instant) -> bool {
+        self.quota.state().pacing.again(counted_by, now)
     }
 
     /// How many messages the minute has room for; `usize::MAX` without a limit.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::proxy::Proxy;
 use crate::smtp::Tls;
 
 /// Settings of one account's delivery.
@@ -15,6 +16,8 @@ pub struct Settings {
     pub host: String,
     /// Usually 587.
     pub port: u16,
+    /// What to connect through.
+    pub proxy: Option<Proxy>,
     /// How TLS begins.
     pub tls: Tls,
     /// The name given in EHLO.

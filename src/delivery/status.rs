@@ -2,12 +2,15 @@
 
 use tokio::time::Instant;
 
-use crate::delivery::Cause;
 use crate::delivery::circuit::Circuit;
+use crate::delivery::trouble::Trouble;
+use crate::delivery::{Cause, PausePolicy, Rule, State};
 
 /// A snapshot of one account's delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
+    /// Whether it sends.
+    pub state: State,
     /// Why nothing is sent, if so.
     pub trouble: Option<TroubleStatus>,
     /// The recipients of the last day leave no room for the next message.
@@ -20,6 +23,17 @@ pub struct Status {
     pub ready_since: Option<Instant>,
     /// The last failure of an attempt, even if mail flows again.
     pub last_error: Option<String>,
+    /// Replies that no rule knows.
+    pub unknown_replies: UnknownReplies,
+}
+
+/// Replies that were left to RFC 5321, since the dispatcher began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnknownReplies {
+    /// How many.
+    pub count: u64,
+    /// The last one, cut to a line that can be read.
+    pub last: Option<String>,
 }
 
 /// A mailbox that has used up its day.
@@ -53,6 +67,10 @@ pub struct Pace {
 pub struct TroubleStatus {
     /// What kind of trouble.
     pub cause: Cause,
+    /// What an operator makes of it.
+    pub state: State,
+    /// What the service's reply means; `None` when there was no reply.
+    pub rule: Option<&'static Rule>,
     /// In the words of the service, or of the network.
     pub reason: String,
     /// Since when.
@@ -61,14 +79,44 @@ pub struct TroubleStatus {
     pub next_probe: Instant,
     /// It is being looked into just now.
     pub is_probing: bool,
+    pub(super) pause: PausePolicy,
+    pub(super) whole_tenant: bool,
+}
+
+/// Exchange's diagnostics can be several thousand octets long.
+const UNKNOWN_TEXT_MAX: usize = 500;
+
+impl UnknownReplies {
+    pub(super) fn note(&mut self, text: &str) {
+        self.count += 1;
+        let end = text.floor_char_boundary(UNKNOWN_TEXT_MAX);
+        self.last = text.get(..end).map(str::to_owned);
+    }
+
+    pub(super) fn note_trouble(&mut self, trouble: &Trouble) {
+        if trouble.rule.is_some_and(Rule::is_unknown) {
+            self.note(&trouble.reason);
+        }
+    }
+
+    pub(super) fn add(&mut self, more: Self) {
+        self.count += more.count;
+        if more.last.is_some() {
+            self.last = more.last;
+        }
+    }
 }
 
 impl TroubleStatus {
     pub(super) fn of(circuit: &Circuit) -> Option<Self> {
         let incident = circuit.incident()?;
         Some(Self {
-            cause: incident.cause,
-            reason: incident.reason.clone(),
+            cause: incident.trouble.pause.cause,
+            state: circuit.state(),
+            rule: incident.trouble.rule,
+            reason: incident.trouble.reason.clone(),
+            pause: incident.trouble.pause,
+            whole_tenant: incident.trouble.whole_tenant,
             since: incident.since,
             next_probe: incident.next_probe,
             is_probing: matches!(circuit, Circuit::Probing(_)),

@@ -5,19 +5,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustls::ClientConfig;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::delivery::connection::{Connection, ConnectionError, Interrupted};
-use crate::delivery::outcome::{Verdict, judge};
+use crate::delivery::attempt::{Attempt, Reasons, wants_new_connection};
+use crate::delivery::connection::{Connection, ConnectionError, Rest};
 use crate::delivery::pacing::latest_count;
 use crate::delivery::quota::{Heard, Tenure};
-use crate::delivery::settings::IDLE_MAX;
-use crate::delivery::{Cause, Settings, journal};
+use crate::delivery::rules::{Verdict, classify};
+use crate::delivery::status::UnknownReplies;
+use crate::delivery::trouble::{Trouble, reply_in};
+use crate::delivery::{Settings, journal};
 use crate::oauth::{AccessToken, Refusal, TokenSource};
-use crate::queue::{Disposition, Lease, Queue, RecipientOutcome, Retry, Settlement, StorageError};
-use crate::smtp::{ClientError, Reply, Step};
+use crate::queue::{Disposition, Lease, Queue, Sender, Settlement, StorageError};
 
 /// What the dispatcher wants done.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub(super) enum Job {
     /// Find out whether the account can authenticate; keep the connection.
     Probe,
     /// Try to send a message.
-    Deliver(Lease),
+    Deliver(Box<Lease>),
 }
 
 /// What came of a job.
@@ -36,15 +37,11 @@ pub(super) struct Report {
     pub(super) trouble: Option<Trouble>,
     /// That the service has heard of the message, if it has.
     pub(super) heard: Option<Heard>,
+    /// Without trouble: whether it shows that the account can send.
+    pub(super) conclusive: bool,
+    pub(super) unknown: UnknownReplies,
     /// A reply that did not deliver, or what broke the attempt off.
     pub(super) failure: Option<String>,
-}
-
-/// Why the account cannot send.
-#[derive(Debug)]
-pub(super) struct Trouble {
-    pub(super) cause: Cause,
-    pub(super) reason: String,
 }
 
 /// What every worker of an account shares.
@@ -54,6 +51,8 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) tokens: TokenSource,
     pub(super) tls: Arc<ClientConfig>,
+    /// How many workers wait for a token in the place of one that was refused.
+    pub(super) refreshing: watch::Sender<usize>,
 }
 
 pub(super) struct Worker {
@@ -85,20 +84,6 @@ impl From<Trouble> for NoConnection {
     }
 }
 
-/// What an attempt has found out so far.
-#[derive(Debug, Default)]
-struct Attempt {
-    recipients: Vec<RecipientOutcome>,
-    trouble: Option<Trouble>,
-    /// Given up before it reached the service: nobody's failure.
-    stopped: bool,
-    /// The service has counted the message by then, if it has heard of it.
-    counted_by: Option<Instant>,
-    reply: String,
-    /// Some part of it was lost between the final dot and the reply.
-    uncertain: bool,
-}
-
 impl Worker {
     pub(super) fn new(
         number: usize,
@@ -128,12 +113,11 @@ impl Worker {
                 Some(connection) => tokio::select! {
                     biased;
                     job = jobs.recv() => job,
-                    () = connection.stirs() => {
-                        self.connection = None;
-                        continue;
-                    }
-                    () = sleep(IDLE_MAX) => {
-                        self.close().await;
+                    rest = connection.rest() => {
+                        match rest {
+                            Rest::Disturbed => self.connection = None,
+                            Rest::LongEnough => self.close().await,
+                        }
                         continue;
                     }
                     () = self.tenure.gives_way() => {
@@ -143,16 +127,8 @@ impl Worker {
                 },
             };
             let report = match job {
-                Some(Job::Probe) => Report {
-                    worker: self.number,
-                    trouble: match self.connect().await {
-                        Err(NoConnection::Trouble(trouble)) => Some(trouble),
-                        Ok(_) | Err(NoConnection::Stopped) => None,
-                    },
-                    heard: None,
-                    failure: None,
-                },
-                Some(Job::Deliver(lease)) => self.deliver(lease).await,
+                Some(Job::Probe) => self.probe().await,
+                Some(Job::Deliver(lease)) => self.deliver(*lease).await,
                 None => break,
             };
             if reports.send(report).await.is_err() {
@@ -168,59 +144,74 @@ impl Worker {
         }
     }
 
+    /// A connection from before the trouble would prove nothing.
+    async fn probe(&mut self) -> Report {
+        self.close().await;
+        let mut unknown = UnknownReplies::default();
+        let (trouble, conclusive) = match self.connect().await {
+            Ok(_) => (None, true),
+            Err(NoConnection::Trouble(trouble)) => {
+                unknown.note_trouble(&trouble);
+                (Some(trouble), false)
+            }
+            Err(NoConnection::Stopped) => (None, false),
+        };
+        Report {
+            worker: self.number,
+            trouble,
+            heard: None,
+            conclusive,
+            unknown,
+            failure: None,
+        }
+    }
+
     async fn deliver(&mut self, mut lease: Lease) -> Report {
         let started_at = SystemTime::now();
         tracing::debug!(queue_id = %lease.id, account = lease.account, "attempt");
         let attempt = self.attempt(&mut lease).await;
+        let retry = attempt.retry(&lease);
         let Attempt {
             recipients,
             trouble,
             stopped,
+            transactions,
             counted_by,
             reply,
             uncertain,
+            conclusive,
+            reasons,
+            unknown,
+            ..
         } = attempt;
-        if stopped {
-            // The lease goes back as if it had never been taken.
-            return Report {
-                worker: self.number,
-                trouble: None,
-                heard: None,
-                failure: None,
-            };
-        }
-        // A network that is down is an attempt that failed; trouble of the account is none.
-        let counts = trouble
-            .as_ref()
-            .is_none_or(|trouble| trouble.cause.ages_mail());
         let failure = recipients
             .iter()
             .rfind(|recipient| recipient.disposition != Disposition::Delivered)
             .map(|recipient| recipient.reply.clone());
         let settlement = Settlement {
             recipients,
-            retry: if !counts {
-                Retry::WithoutCounting
-            } else if lease.has_rest && trouble.is_none() {
-                Retry::Rest
-            } else {
-                Retry::Scheduled
-            },
+            retry,
             started_at,
             remote: self.shared.settings.host.clone(),
             connection: counted_by.and(self.connection_number),
+            transactions,
             uncertain,
             reply,
         };
         let heard = counted_by.map(|counted_by| Heard {
             counted_by,
-            recipients: settlement.presented().unwrap_or_default(),
+            recipients: settlement.submitted(),
         });
-        self.settle(lease, settlement).await;
+        if !stopped {
+            // Else the lease goes back as if it had never been taken.
+            self.settle(lease, settlement, reasons).await;
+        }
         Report {
             worker: self.number,
             trouble,
             heard,
+            conclusive,
+            unknown,
             failure,
         }
     }
@@ -234,6 +225,7 @@ impl Worker {
                 Ok(connection) => connection,
                 Err(NoConnection::Trouble(trouble)) => {
                     attempt.reply.clone_from(&trouble.reason);
+                    attempt.unknown.note_trouble(&trouble);
                     attempt.trouble = Some(trouble);
                     return attempt;
                 }
@@ -244,40 +236,75 @@ impl Worker {
             };
             let was_used = connection.is_used();
             lease.present();
-            let sent = connection
-                .send(&lease.envelope, lease.size_bytes, &lease.content)
-                .await;
-            let counted_by = latest_count(connection.final_dot(), lease.size_bytes, Instant::now());
+            let sent = connection.send(&lease.envelope, lease.size_bytes, &lease.content);
+            let sent = sent.await;
+            let dot = connection.final_dot();
+            let counted_by = latest_count(dot, lease.size_bytes, Instant::now());
+            // The remote had closed the idle connection: nobody's failure, and it has heard of nothing.
+            let is_stale = matches!(&sent, Err(broken) if was_used && broken.is_stale());
+            let again = match &sent {
+                Ok(outcome) => wants_new_connection(&outcome.recipients),
+                Err(broken) => is_stale || broken.wants_new_connection(),
+            };
+            if sent.is_err() {
+                self.connection = None;
+            } else if again {
+                self.close().await;
+            }
+            if !(is_stale && may_reconnect) {
+                attempt.heard(counted_by);
+            }
+            if again && may_reconnect {
+                may_reconnect = false;
+                if is_stale || self.tenure.again(counted_by, Instant::now()) {
+                    continue;
+                }
+                "the service wants a new connection".clone_into(&mut attempt.reply);
+                return attempt;
+            }
             match sent {
                 Ok(outcome) => {
-                    attempt.counted_by = Some(counted_by);
-                    let decided = outcome.recipients.into_iter().map(Some);
-                    attempt.take(lease, decided);
-                    return attempt;
-                }
-                Err(interrupted) => {
-                    self.connection = None;
-                    if was_used && may_reconnect && interrupted.is_stale() {
-                        // The remote had closed the idle connection: nobody's failure.
-                        may_reconnect = false;
-                        continue;
+                    let left_over = outcome.left_over();
+                    if !left_over.is_empty() {
+                        self.ask_for_less(outcome.taken());
                     }
-                    attempt.counted_by = Some(counted_by);
-                    attempt.interrupt(lease, *interrupted);
-                    return attempt;
+                    let mut decided: Vec<_> = outcome.recipients.into_iter().map(Some).collect();
+                    for index in left_over {
+                        if let Some(fate) = decided.get_mut(index) {
+                            *fate = None;
+                        }
+                    }
+                    attempt.take(lease, decided);
+                    if attempt.trouble.is_some() {
+                        // Whatever is mended shows on a new connection, if anywhere.
+                        self.close().await;
+                    }
                 }
+                Err(interrupted) => attempt.interrupt(lease, *interrupted),
             }
+            return attempt;
         }
+    }
+
+    /// The server took so many recipients and had no room for others: repeating that gets the mailbox
+    /// throttled (facts B.3), so it is not asked for more again, whatever the message.
+    fn ask_for_less(&self, taken: usize) {
+        let settings = &self.shared.settings;
+        let sender = Sender {
+            mailbox: settings.mailbox.clone(),
+            recipients_max: taken.max(1),
+        };
+        self.shared.queue.set_sender(&settings.account, &sender);
     }
 
     /// A connection on which a message can be sent: the one there is, or a new one.
     async fn connect(&mut self) -> Result<&mut Connection, NoConnection> {
-        if self
-            .connection
-            .as_ref()
-            .is_some_and(|connection| !connection.is_fresh())
-        {
-            self.close().await;
+        if let Some(connection) = &mut self.connection {
+            if !connection.is_quiet().await {
+                self.connection = None;
+            } else if !connection.is_fresh() {
+                self.close().await;
+            }
         }
         let connection = if let Some(connection) = self.connection.take() {
             connection
@@ -294,23 +321,23 @@ impl Worker {
 
     async fn open(&mut self) -> Result<Connection, Trouble> {
         let token = self.token().await?;
-        let refused = match self.open_with(&token).await {
-            Err(ConnectionError::Protocol(ClientError::AuthRefused { reply })) => reply,
+        let error = match self.open_with(&token).await {
             Ok(connection) => return Ok(connection),
-            Err(error) => return Err(network(&error)),
+            Err(error) => error,
         };
-        // Perhaps only the token is to blame: one new one, and one more try (facts C.1).
-        if refused.code() >= 500 && self.shared.tokens.refused(&token) != Refusal::TooSoon {
-            let token = self.token().await?;
-            return match self.open_with(&token).await {
-                Err(ConnectionError::Protocol(ClientError::AuthRefused { reply })) => {
-                    Err(authentication(&reply))
-                }
-                Ok(connection) => Ok(connection),
-                Err(error) => Err(network(&error)),
-            };
-        }
-        Err(authentication(&refused))
+        let said = reply_in(&error).map(|(step, reply)| classify(step, reply).verdict);
+        let token = match said {
+            // Perhaps only the token is to blame: one new one, and one more try (facts C.1).
+            Some(Verdict::RefreshToken(_))
+                if self.shared.tokens.refused(&token) != Refusal::TooSoon =>
+            {
+                self.new_token().await?
+            }
+            Some(Verdict::NewConnection(_)) => token,
+            _ => return Err(Trouble::of_connection(&error)),
+        };
+        let opened = self.open_with(&token).await;
+        opened.map_err(|error| Trouble::of_connection(&error))
     }
 
     async fn open_with(&mut self, token: &AccessToken) -> Result<Connection, ConnectionError> {
@@ -330,17 +357,17 @@ impl Worker {
     }
 
     async fn token(&self) -> Result<AccessToken, Trouble> {
-        self.shared
-            .tokens
-            .token()
-            .await
-            .map_err(|unavailable| Trouble {
-                cause: Cause::Token,
-                reason: report(&unavailable),
-            })
+        let token = self.shared.tokens.token().await;
+        token.map_err(|unavailable| Trouble::of_token(&unavailable))
     }
 
-    async fn settle(&self, mut lease: Lease, settlement: Settlement) {
+    /// In the place of one that was refused.
+    async fn new_token(&self) -> Result<AccessToken, Trouble> {
+        let _shown = Refreshing::begin(&self.shared.refreshing);
+        self.token().await
+    }
+
+    async fn settle(&self, mut lease: Lease, settlement: Settlement, reasons: Reasons) {
         let attempt = lease.attempts + 1;
         let (id, account) = (lease.id, lease.account.clone());
         let outcome = loop {
@@ -358,102 +385,29 @@ impl Worker {
                 }
             }
         };
-        journal::log(&outcome, &settlement, id.as_str(), &account, attempt);
+        journal::log(
+            &outcome,
+            &settlement,
+            reasons,
+            id.as_str(),
+            &account,
+            attempt,
+        );
     }
 }
 
-impl Attempt {
-    /// Notes how each recipient was decided.
-    fn take(&mut self, lease: &Lease, decided: impl Iterator<Item = Option<(Step, Reply)>>) {
-        for (number, decided) in lease.numbers.iter().zip(decided) {
-            let Some((step, reply)) = decided else {
-                continue;
-            };
-            let text = reply.to_string();
-            let disposition = match judge(step, &reply) {
-                Verdict::Recipient(disposition) => disposition,
-                Verdict::Account(cause) => {
-                    self.trouble = Some(Trouble {
-                        cause,
-                        reason: text.clone(),
-                    });
-                    Disposition::Deferred
-                }
-            };
-            self.reply.clone_from(&text);
-            self.recipients.push(RecipientOutcome {
-                number: *number,
-                disposition,
-                reply: text,
-            });
-        }
-    }
+/// Shows for as long as it lives that a new token is waited for.
+struct Refreshing<'a>(&'a watch::Sender<usize>);
 
-    /// Notes what is known of a transaction that broke off; the rest is tried again.
-    fn interrupt(&mut self, lease: &Lease, interrupted: Interrupted) {
-        let Interrupted {
-            error,
-            decided,
-            uncertain,
-        } = interrupted;
-        let text = if uncertain {
-            format!("{error}, after the final dot: the message may have been delivered")
-        } else {
-            error.to_string()
-        };
-        let undecided: Vec<bool> = decided.iter().map(Option::is_none).collect();
-        self.take(lease, decided.into_iter());
-        for (index, number) in lease.numbers.iter().enumerate() {
-            if undecided.get(index).copied().unwrap_or(true) {
-                self.recipients.push(RecipientOutcome {
-                    number: *number,
-                    disposition: Disposition::Deferred,
-                    reply: text.clone(),
-                });
-            }
-        }
-        self.reply = text;
-        self.uncertain |= uncertain;
+impl<'a> Refreshing<'a> {
+    fn begin(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
     }
 }
 
-impl Interrupted {
-    /// The remote had gone before it heard of the message.
-    fn is_stale(&self) -> bool {
-        let gone = match &self.error {
-            ConnectionError::Lost(_) => true,
-            ConnectionError::Protocol(ClientError::Goodbye { step, .. }) => {
-                matches!(step, None | Some(Step::Mail | Step::Rset))
-            }
-            ConnectionError::Protocol(ClientError::Unexpected { step, .. }) => step.is_none(),
-            _ => false,
-        };
-        gone && !self.uncertain && self.decided.iter().all(Option::is_none)
+impl Drop for Refreshing<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
-}
-
-fn network(error: &ConnectionError) -> Trouble {
-    Trouble {
-        cause: Cause::Network,
-        reason: error.to_string(),
-    }
-}
-
-fn authentication(reply: &Reply) -> Trouble {
-    Trouble {
-        cause: Cause::Authentication,
-        reason: reply.to_string(),
-    }
-}
-
-/// An error with its causes, in one line.
-fn report(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
 }

@@ -64,6 +64,8 @@ impl Intake {
             },
         };
         let stored = received.encode(&date).into_bytes();
+        // Addresses are repeated in the header.
+        let eight_bit = !envelope.is_ascii();
         let sender = envelope.reverse_path().mailbox();
         Self {
             decoder: ContentDecoder::new(settings.bare_newline),
@@ -77,7 +79,7 @@ impl Intake {
             envelope,
             draft: Ok(draft),
             content_bytes: 0,
-            eight_bit: false,
+            eight_bit,
             size_max_bytes: settings.limits.message_size_max_bytes,
         }
     }
@@ -121,9 +123,17 @@ impl Intake {
             Ok(draft) => draft,
             Err(reply) => return reply,
         };
-        if self.eight_bit {
-            self.envelope = self.envelope.with_body_type(BodyType::EightBitMime);
-        }
+        let body_type = if self.eight_bit {
+            BodyType::EightBitMime
+        } else {
+            BodyType::SevenBit
+        };
+        // What the content does not need is not asked of the upstream either, which may lack it.
+        let smtputf8 = self.envelope.smtputf8() && seen.eight_bit;
+        self.envelope = self
+            .envelope
+            .with_body_type(body_type)
+            .with_smtputf8(smtputf8);
         let size_bytes = draft.size_bytes();
         let message_id = seen.message_id.clone();
         let submission = Submission {
@@ -165,9 +175,12 @@ impl Intake {
 /// Full is 452 4.3.1, broken is 451 4.3.0: either way the client keeps the message and tries again.
 pub(super) fn storage_reply(error: &DraftError) -> Reply {
     match error {
-        DraftError::Full(full @ (Full::Messages | Full::Bytes | Full::Disk)) => {
+        DraftError::Full(full) => {
             tracing::warn!(reason = %full, "message refused for now");
-            replies::FULL
+            match full {
+                Full::Messages | Full::Bytes | Full::Disk => replies::FULL,
+                Full::Share => replies::SHARE_USED,
+            }
         }
         DraftError::Storage(StorageError::DiskFull) => {
             tracing::warn!(%error, "message refused for now");

@@ -14,6 +14,11 @@ pub(super) const STOPPING: Reply =
     reply(421, (4, 3, 2), "This service is stopping; try again later");
 pub(super) const TIMEOUT: Reply = reply(421, (4, 4, 2), "Timeout; closing the connection");
 pub(super) const FULL: Reply = reply(452, (4, 3, 1), "The queue is full; try again later");
+pub(super) const SHARE_USED: Reply = reply(
+    452,
+    (4, 3, 1),
+    "The queue is nearly full and holds much of yours; try again later",
+);
 pub(super) const STORAGE_FAILED: Reply = reply(
     451,
     (4, 3, 0),

@@ -126,7 +126,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     fn judge(&mut self, action: Action) -> Action {
         match action {
             Action::CheckSender { size_bytes, .. } => {
-                let room = match self.queue.draft(size_bytes) {
+                let client = self.peer.to_string();
+                let room = match self.queue.draft_from(&client, size_bytes) {
                     Ok(draft) => {
                         self.draft = Some(draft);
                         let patience = self.settings.timeouts.session;

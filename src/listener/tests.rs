@@ -226,3 +226,20 @@ async fn a_message_goes_to_the_account_of_the_settings_of_its_moment() {
     let counts = bench.queue.reader().counts().unwrap();
     assert_eq!(counts.accounts.keys().collect::<Vec<_>>(), ["renamed"]);
 }
+
+#[tokio::test]
+async fn a_client_that_holds_most_of_a_queue_that_is_nearly_full_is_asked_to_wait() {
+    let mut bench = Bench::start();
+    assert!(bench.reply().await.starts_with("220 "));
+    let from = |client| bench.queue.draft_from(client, None).unwrap();
+    let held: Vec<_> = (0..8).map(|_| from("127.0.0.1")).collect();
+    let other = from("127.0.0.2");
+    let refused = bench.command("MAIL FROM:<a@b.c>").await;
+    assert!(
+        refused.starts_with("452 4.3.1 The queue is nearly full"),
+        "{refused}"
+    );
+    drop(other);
+    assert!(bench.command("MAIL FROM:<a@b.c>").await.starts_with("250 "));
+    drop(held);
+}

@@ -1,5 +1,6 @@
 //! The envelope: what MAIL and RCPT said (RFC 5321 section 2.3.1).
 
+use crate::mail::dsn::{EnvelopeId, Notify, OriginalRecipient, Ret};
 use crate::mail::{Mailbox, ReversePath};
 
 /// One `RCPT TO` that was accepted.
@@ -7,6 +8,21 @@ use crate::mail::{Mailbox, ReversePath};
 pub struct Recipient {
     /// Where the message goes, source route removed.
     pub forward_path: Mailbox,
+    /// `NOTIFY=` of RFC 3461: when the sender wants a notice about it.
+    pub notify: Option<Notify>,
+    /// `ORCPT=` of RFC 3461: whom the sender meant.
+    pub original_recipient: Option<OriginalRecipient>,
+}
+
+/// A recipient of whom nothing else was said.
+impl From<Mailbox> for Recipient {
+    fn from(forward_path: Mailbox) -> Self {
+        Self {
+            forward_path,
+            notify: None,
+            original_recipient: None,
+        }
+    }
 }
 
 /// `BODY=` of RFC 6152: which octets the content may hold.
@@ -26,6 +42,15 @@ pub struct Envelope {
     recipients: Vec<Recipient>,
     body_type: BodyType,
     smtputf8: bool,
+    /// Few clients say anything of it.
+    notices: Option<Box<Notices>>,
+}
+
+/// What MAIL says of notices (RFC 3461).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Notices {
+    ret: Option<Ret>,
+    envelope_id: Option<EnvelopeId>,
 }
 
 /// Why an [`Envelope`] cannot be built.
@@ -53,7 +78,24 @@ impl Envelope {
             recipients,
             body_type,
             smtputf8,
+            notices: None,
         })
+    }
+
+    /// For one recipient.
+    pub fn to_one(
+        reverse_path: ReversePath,
+        forward_path: Mailbox,
+        body_type: BodyType,
+        smtputf8: bool,
+    ) -> Self {
+        Self {
+            reverse_path,
+            recipients: vec![forward_path.into()],
+            body_type,
+            smtputf8,
+            notices: None,
+        }
     }
 
     /// Where notices go.
@@ -64,6 +106,12 @@ impl Envelope {
     /// Never empty, in the order of the RCPT commands.
     pub fn recipients(&self) -> &[Recipient] {
         &self.recipients
+    }
+
+    /// Whether every address is US-ASCII, so that none needs SMTPUTF8 to be sent.
+    pub fn is_ascii(&self) -> bool {
+        let mut recipients = self.recipients.iter();
+        self.reverse_path.is_ascii() && recipients.all(|one| one.forward_path.is_ascii())
     }
 
     /// What the client announced of its content.
@@ -77,8 +125,35 @@ impl Envelope {
         Self { body_type, ..self }
     }
 
-    /// Whether MAIL carried `SMTPUTF8` (RFC 6531).
+    /// The same envelope for content that turned out to need less, or more, than was announced.
+    #[must_use]
+    pub fn with_smtputf8(self, smtputf8: bool) -> Self {
+        Self { smtputf8, ..self }
+    }
+
+    /// The same envelope with what else MAIL said of notices (RFC 3461).
+    #[must_use]
+    pub fn with_dsn(self, ret: Option<Ret>, envelope_id: Option<EnvelopeId>) -> Self {
+        let notices = Notices { ret, envelope_id };
+        Self {
+            notices: (notices != Notices::default()).then(|| Box::new(notices)),
+            ..self
+        }
+    }
+
+    /// Whether the header section needs `SMTPUTF8` (RFC 6531); an address that is not US-ASCII needs
+    /// it whatever is said here.
     pub fn smtputf8(&self) -> bool {
         self.smtputf8
+    }
+
+    /// `RET=`: how much of the message a failure notice returns.
+    pub fn ret(&self) -> Option<Ret> {
+        self.notices.as_ref()?.ret
+    }
+
+    /// `ENVID=`: the sender's name for this envelope.
+    pub fn envelope_id(&self) -> Option<&EnvelopeId> {
+        self.notices.as_ref()?.envelope_id.as_ref()
     }
 }

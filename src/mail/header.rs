@@ -26,6 +26,8 @@ pub struct Seen {
     pub message_id: Option<String>,
     /// The field's octets after the colon, folding included, up to a bound.
     pub subject: Option<Vec<u8>>,
+    /// Some octet of it is not US-ASCII: allowed with SMTPUTF8 only (RFC 6532).
+    pub eight_bit: bool,
     date: bool,
     from: bool,
 }
@@ -93,6 +95,7 @@ impl HeaderPass {
             };
             octets = rest;
             if self.place == Place::LongLine {
+                self.seen.eight_bit |= !piece.is_ascii();
                 out.extend_from_slice(piece);
                 if ended {
                     self.place = Place::LineStart;
@@ -135,9 +138,13 @@ impl HeaderPass {
                 self.supply(out);
                 self.place = Place::Body;
             }
-            [b' ' | b'\t', ..] if self.field != Field::None => self.capture(line),
+            [b' ' | b'\t', ..] if self.field != Field::None => {
+                self.seen.eight_bit |= !line.is_ascii();
+                self.capture(line);
+            }
             _ => {
                 if let Some(name) = field_name(line) {
+                    self.seen.eight_bit |= !line.is_ascii();
                     self.begin_field(name);
                     self.capture(line.get(name.len()..).unwrap_or_default());
                 } else {
@@ -223,7 +230,7 @@ impl HeaderPass {
 }
 
 /// `field-name *WSP ":"` (RFC 5322 sections 3.6.8 and 4.5): the name, if the line begins a field.
-fn field_name(line: &[u8]) -> Option<&[u8]> {
+pub(super) fn field_name(line: &[u8]) -> Option<&[u8]> {
     let colon = memchr(b':', line)?;
     let name = line.get(..colon)?;
     let name = name.trim_ascii_end();
@@ -261,6 +268,22 @@ mod tests {
         let content =
             "from: a@b\r\nDATE: now\r\nMessage-Id: <1@b>\r\nX: \r\n y\r\n\r\nbody: x\r\n\r\n.\r\n";
         assert_eq!(text(content), content);
+    }
+
+    #[test]
+    fn eight_bit_header_fields_are_seen_and_an_eight_bit_body_is_not() {
+        for (content, expected) in [
+            ("Subject: x\r\n\r\nGröße\r\n", false),
+            ("Größe\r\n", false),
+            ("Subject: Größe\r\n\r\nx\r\n", true),
+            ("Subject: x\r\n Größe\r\n\r\nx\r\n", true),
+            (&format!("Subject: {}ö\r\n\r\n", "x".repeat(50_000)), true),
+        ] {
+            for block in [1, 7, 10_000] {
+                let (_, seen) = pass(content.as_bytes(), block);
+                assert_eq!(seen.eight_bit, expected, "{block}");
+            }
+        }
     }
 
     #[test]

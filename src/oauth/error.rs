@@ -30,10 +30,12 @@ pub enum TokenError {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RetryError {
     /// No connection, or lost on the way.
-    #[error("cannot reach {host}")]
+    #[error("cannot reach {host}{}", through(proxy.as_deref()))]
     Unreachable {
         /// The token endpoint's host.
         host: Box<str>,
+        /// The proxy that was set, without its login.
+        proxy: Option<Box<str>>,
         /// What the HTTP client said.
         source: Arc<reqwest::Error>,
     },
@@ -164,6 +166,12 @@ pub enum FaultError {
     /// The request could not even be built.
     #[error("the token request cannot be built")]
     Request,
+}
+
+fn through(proxy: Option<&str>) -> String {
+    proxy.map_or_else(String::new, |proxy| {
+        format!(" through the proxy {proxy} (check smtp.proxy, and that it allows this host)")
+    })
 }
 
 impl TokenError {

@@ -69,6 +69,7 @@ impl Grant {
             &settings.token_url,
             settings.ca_file.as_deref(),
             settings.timeout,
+            settings.proxy.as_ref(),
         )?;
         Ok(Self::ClientSecret(ClientSecretGrant {
             endpoint: settings.token_url,
@@ -239,7 +240,12 @@ impl ClientSecretGrant {
         } else {
             // Without the URL: the host is in our message already.
             let source = Arc::new(error.without_url());
-            RetryError::Unreachable { host, source }
+            let proxy = self.http.proxy().map(Box::from);
+            RetryError::Unreachable {
+                host,
+                proxy,
+                source,
+            }
         })
     }
 }

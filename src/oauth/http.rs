@@ -16,15 +16,26 @@ use zeroize::Zeroizing;
 
 use super::endpoint::EndpointUrl;
 use super::settings::SettingsError;
+use crate::proxy::{Proxy, ProxyKind};
 use crate::tls;
 
 /// No answer of a token endpoint comes near; a token of Entra has 2 to 3 KiB.
 pub(super) const BODY_MAX_BYTES: usize = 64 * 1024;
 
 /// One client for one token endpoint.
-#[derive(Debug)]
 pub(super) struct HttpClient {
     client: reqwest::Client,
+    /// The one that was set; without its login.
+    proxy: Option<Box<str>>,
+}
+
+/// The client itself would show a proxy's password.
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient")
+            .field("proxy", &self.proxy)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Anything but a success with a body to look into.
@@ -67,6 +78,7 @@ impl HttpClient {
         endpoint: &EndpointUrl,
         ca_file: Option<&std::path::Path>,
         timeout: Duration,
+        proxy: Option<&Proxy>,
     ) -> Result<Self, SettingsError> {
         let tls = if endpoint.is_https() {
             tls::client_config(ca_file)
@@ -82,11 +94,23 @@ impl HttpClient {
             .timeout(timeout)
             // One request an hour: a kept connection would always be found dead.
             .pool_max_idle_per_host(0);
+        let proxy = proxy.filter(|_| !endpoint.is_loopback());
+        // Without either, the environment decides: HTTPS_PROXY and NO_PROXY.
         if endpoint.is_loopback() {
             builder = builder.no_proxy();
+        } else if let Some(proxy) = proxy {
+            builder = builder.proxy(reqwest_proxy(proxy).map_err(SettingsError::Http)?);
         }
         let client = builder.build().map_err(SettingsError::Http)?;
-        Ok(Self { client })
+        Ok(Self {
+            client,
+            proxy: proxy.map(|proxy| proxy.to_string().into()),
+        })
+    }
+
+    /// What requests go through, if that was set.
+    pub(super) fn proxy(&self) -> Option<&str> {
+        self.proxy.as_deref()
     }
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
@@ -123,6 +147,20 @@ impl HttpClient {
         // Without the headers: oauth2 would insist on one content type, and JSON is JSON.
         Ok(http::Response::new(std::mem::take(&mut *body)))
     }
+}
+
+fn reqwest_proxy(proxy: &Proxy) -> Result<reqwest::Proxy, reqwest::Error> {
+    let shown = proxy.to_string();
+    let url = match proxy.kind {
+        ProxyKind::Http => shown,
+        // The h: names are resolved at the proxy.
+        ProxyKind::Socks5 => shown.replacen("socks5:", "socks5h:", 1),
+    };
+    let made = reqwest::Proxy::all(url)?;
+    Ok(match &proxy.login {
+        Some(login) => made.basic_auth(login.user.reveal(), login.password.reveal()),
+        None => made,
+    })
 }
 
 impl<'c> AsyncHttpClient<'c> for HttpClient {

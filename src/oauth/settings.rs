@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::endpoint::EndpointUrl;
+use crate::proxy::Proxy;
 use crate::secret::SecretSource;
 use crate::tls::TlsError;
 
@@ -22,6 +23,9 @@ pub struct Settings {
     pub timeout: Duration,
     /// PEM file of roots to trust besides the system's.
     pub ca_file: Option<PathBuf>,
+    /// What to send requests through; none: what the environment says (`HTTPS_PROXY`, `NO_PROXY`). An
+    /// endpoint on loopback is asked directly.
+    pub proxy: Option<Proxy>,
 }
 
 /// A token source cannot be made of these settings.

@@ -22,7 +22,7 @@ struct Inner {
 
 impl AccessToken {
     /// `asked_at` is when the request was sent: counted from there the life is never too long.
-    pub(super) fn new(secret: Secret, asked_at: Instant, lifetime: Duration) -> Self {
+    pub(crate) fn new(secret: Secret, asked_at: Instant, lifetime: Duration) -> Self {
         // Counts through all sources of the process, so that a token of one that was replaced is
         // never taken for one of its successor.
         static SERIAL: AtomicU64 = AtomicU64::new(1);
@@ -50,6 +50,12 @@ impl AccessToken {
     /// expired that way is found out by its refusal.
     pub fn expires_at(&self) -> Instant {
         self.0.expires_at
+    }
+
+    /// Until then a session that was opened with it may begin something new. A token that is fresh
+    /// enough to be handed out is good for a while (facts A.5).
+    pub(crate) fn reusable_until(&self) -> Instant {
+        self.expires_at() - margin(self.lifetime()) / 2
     }
 
     /// Unique in this process; tells an old token from its successor.

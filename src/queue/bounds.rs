@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::queue::shares::{Holder, Shares};
+
 /// How much the queue may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -38,6 +40,9 @@ pub enum Full {
     /// `queue.min_free_disk`.
     #[error("the disk that holds the queue is nearly full")]
     Disk,
+    /// One of the first two is near, and others need what is left.
+    #[error("the client holds more than its share of a queue that is nearly full")]
+    Share,
 }
 
 #[derive(Debug)]
@@ -46,6 +51,7 @@ pub(super) struct Room {
     directory: PathBuf,
     messages: AtomicU64,
     bytes: AtomicU64,
+    shares: Shares,
     /// Bytes promised to drafts whose content may not be on disk yet.
     promised: AtomicU64,
     disk: Mutex<Option<DiskReading>>,
@@ -64,12 +70,25 @@ struct DiskReading {
 const DISK_READING_LIFE: Duration = Duration::from_millis(500);
 
 impl Room {
-    pub(super) fn new(limits: Limits, directory: &Path, messages: u64, bytes: u64) -> Arc<Self> {
+    /// `held`: clients with the messages and bytes that wait of theirs.
+    pub(super) fn new(
+        limits: Limits,
+        directory: &Path,
+        held: impl IntoIterator<Item = (String, u64, u64)>,
+    ) -> Arc<Self> {
+        let shares = Shares::default();
+        let (mut messages, mut bytes) = (0_u64, 0_u64);
+        for (client, its_messages, its_bytes) in held {
+            shares.add(shares.holder(&client), its_messages, its_bytes);
+            messages = messages.saturating_add(its_messages);
+            bytes = bytes.saturating_add(its_bytes);
+        }
         Arc::new(Self {
             limits: Mutex::new(limits),
             directory: directory.to_owned(),
             messages: AtomicU64::new(messages),
             bytes: AtomicU64::new(bytes),
+            shares,
             promised: AtomicU64::new(0),
             disk: Mutex::new(None),
             messages_alarm: Alarm::default(),
@@ -94,14 +113,47 @@ impl Room {
         *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
-    /// Room for one message of `bytes`, or why there is none.
-    pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation, Full> {
+    /// The client, as one who holds a part of the queue.
+    pub(super) fn holder(&self, client: &str) -> Holder {
+        self.shares.holder(client)
+    }
+
+    /// Room for one message of `bytes`, or why there is none. Nobody's is an operator's, which needs
+    /// no share.
+    pub(super) fn reserve(
+        self: &Arc<Self>,
+        holder: Option<Holder>,
+        bytes: u64,
+    ) -> Result<Reservation, Full> {
         let limits = self.limits();
+        let used = self.messages.load(Ordering::Acquire);
+        let max = limits.messages_max;
+        if holder.is_some_and(|holder| !self.shares.allow_message(holder, used, max)) {
+            return Err(Full::Share);
+        }
+        let reserved = self.reserve_within(limits, holder, bytes);
+        if let (Some(holder), Err(Full::Messages | Full::Bytes)) = (holder, &reserved) {
+            self.shares.turned_away(holder);
+        }
+        reserved
+    }
+
+    fn reserve_within(
+        self: &Arc<Self>,
+        limits: Limits,
+        holder: Option<Holder>,
+        bytes: u64,
+    ) -> Result<Reservation, Full> {
         take(&self.messages, 1, limits.messages_max).ok_or(Full::Messages)?;
         self.watch(limits);
+        if let Some(holder) = holder {
+            self.shares.add(holder, 1, 0);
+        }
         let mut reservation = Reservation {
             room: Arc::clone(self),
+            holder,
             bytes: 0,
+            is_kept: false,
         };
         // The bytes: when they are refused, dropping the reservation gives the message back.
         reservation.grow_to(bytes)?;
@@ -109,8 +161,15 @@ impl Room {
     }
 
     /// A stored message has ended.
-    pub(super) fn release(&self, messages: u64, bytes: u64) {
-        give_back(&self.messages, messages);
+    pub(super) fn release(&self, holder: Holder, bytes: u64) {
+        self.give_back(Some(holder), bytes);
+    }
+
+    fn give_back(&self, holder: Option<Holder>, bytes: u64) {
+        if let Some(holder) = holder {
+            self.shares.remove(holder, 1, bytes);
+        }
+        give_back(&self.messages, 1);
         give_back(&self.bytes, bytes);
         self.watch(self.limits());
     }
@@ -196,7 +255,9 @@ impl Room {
 #[derive(Debug)]
 pub(super) struct Reservation {
     room: Arc<Room>,
+    holder: Option<Holder>,
     bytes: u64,
+    is_kept: bool,
 }
 
 impl Reservation {
@@ -210,34 +271,48 @@ impl Reservation {
         if !self.room.disk_has(more, limits) {
             return Err(Full::Disk);
         }
+        let (used, max) = (self.room.used().1, limits.bytes_max);
+        let allow = |holder| (self.room.shares).allow_bytes(holder, self.bytes, used, max);
+        if !self.holder.is_none_or(allow) {
+            return Err(Full::Share);
+        }
         take(&self.room.bytes, more, limits.bytes_max).ok_or(Full::Bytes)?;
         self.room.promised.fetch_add(more, Ordering::AcqRel);
+        if let Some(holder) = self.holder {
+            self.room.shares.add(holder, 0, more);
+        }
         self.room.watch(limits);
         self.bytes += more;
         Ok(())
     }
 
-    /// The message is stored: it keeps its place until [`Room::release`], at its true size.
-    pub(super) fn keep(mut self, size_bytes: u64) {
-        let room = Arc::clone(&self.room);
+    /// The message is stored, as `holder`'s: it keeps its place until [`Room::release`], at its true
+    /// size.
+    pub(super) fn keep(mut self, holder: Holder, size_bytes: u64) {
+        self.is_kept = true;
+        let room = &self.room;
         room.disk_took(size_bytes);
         give_back(&room.promised, self.bytes);
+        room.shares.add(holder, 1, size_bytes);
+        if let Some(holder) = self.holder {
+            room.shares.remove(holder, 1, self.bytes);
+        }
         if size_bytes > self.bytes {
             room.bytes
                 .fetch_add(size_bytes - self.bytes, Ordering::AcqRel);
         } else {
             give_back(&room.bytes, self.bytes - size_bytes);
         }
-        self.bytes = 0;
-        // One message more than `drop` is about to give back.
-        room.messages.fetch_add(1, Ordering::AcqRel);
+        room.watch(room.limits());
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        give_back(&self.room.promised, self.bytes);
-        self.room.release(1, self.bytes);
+        if !self.is_kept {
+            give_back(&self.room.promised, self.bytes);
+            self.room.give_back(self.holder, self.bytes);
+        }
     }
 }
 
@@ -294,7 +369,7 @@ mod tests {
             bytes_max,
             disk_free_min_bytes: 0,
         };
-        Room::new(limits, Path::new("/"), 0, 0)
+        Room::new(limits, Path::new("/"), [])
     }
 
     #[test]
@@ -305,7 +380,7 @@ mod tests {
                 .map(|_| {
                     scope.spawn(|| {
                         (0..50)
-                            .filter_map(|_| room.reserve(10).ok())
+                            .filter_map(|_| room.reserve(None, 10).ok())
                             .collect::<Vec<_>>()
                     })
                 })
@@ -324,21 +399,22 @@ mod tests {
     #[test]
     fn a_kept_reservation_counts_its_true_size_until_released() {
         let room = room(10, 1_000);
-        let announced_more = room.reserve(500).unwrap();
-        announced_more.keep(300);
+        let announced_more = room.reserve(None, 500).unwrap();
+        let holder = room.holder("10.0.0.1");
+        announced_more.keep(holder, 300);
         assert_eq!(room.used(), (1, 300));
-        room.release(1, 300);
+        room.release(holder, 300);
         assert_eq!(room.used(), (0, 0));
     }
 
     #[test]
     fn growth_is_bounded_and_a_refusal_leaves_what_was_held() {
         let room = room(10, 1_000);
-        let mut growing = room.reserve(0).unwrap();
+        let mut growing = room.reserve(None, 0).unwrap();
         growing.grow_to(900).unwrap();
         assert_eq!(growing.grow_to(1_001), Err(Full::Bytes));
         assert_eq!(room.used(), (1, 900));
-        assert_eq!(room.reserve(101).unwrap_err(), Full::Bytes);
+        assert_eq!(room.reserve(None, 101).unwrap_err(), Full::Bytes);
         assert_eq!(room.used(), (1, 900));
     }
 
@@ -373,12 +449,12 @@ mod tests {
             free_bytes,
         };
         *room.disk.lock().unwrap() = Some(reading);
-        room.reserve(900).unwrap().keep(700);
-        assert_eq!(room.reserve(301).unwrap_err(), Full::Disk);
-        let held = room.reserve(200).unwrap();
-        assert_eq!(room.reserve(101).unwrap_err(), Full::Disk);
+        room.reserve(None, 900).unwrap().keep(room.holder(""), 700);
+        assert_eq!(room.reserve(None, 301).unwrap_err(), Full::Disk);
+        let held = room.reserve(None, 200).unwrap();
+        assert_eq!(room.reserve(None, 101).unwrap_err(), Full::Disk);
         drop(held);
-        assert!(room.reserve(300).is_ok());
+        assert!(room.reserve(None, 300).is_ok());
     }
 
     #[test]
@@ -388,8 +464,8 @@ mod tests {
             bytes_max: u64::MAX,
             disk_free_min_bytes: u64::MAX,
         };
-        let room = Room::new(limits, Path::new("/"), 0, 0);
-        assert_eq!(room.reserve(0).unwrap_err(), Full::Disk);
+        let room = Room::new(limits, Path::new("/"), []);
+        assert_eq!(room.reserve(None, 0).unwrap_err(), Full::Disk);
         assert_eq!(room.used(), (0, 0));
     }
 }

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use crate::queue::bounds::Reservation;
-use crate::queue::clock::wall_ms;
 use crate::queue::insert::STORED_FILE;
 use crate::queue::op::Op;
+use crate::queue::query::text;
+use crate::queue::shares::Holder;
 use crate::queue::store::Shared;
 use crate::queue::{
     Actor, Full, MessageState, Queue, QueueId, Selection, StorageError, content, event,
@@ -198,10 +199,10 @@ pub(super) struct Changed {
 /// What the writer does once the step is on stable storage.
 #[derive(Debug, Default)]
 struct Effects {
-    /// Of messages that wait again, with their sizes.
-    reserved: Vec<(Reservation, u64)>,
-    released_messages: u64,
-    released_bytes: u64,
+    /// Of messages that wait again, with whose they are and their sizes.
+    reserved: Vec<(Reservation, Holder, u64)>,
+    /// Whose room is free again, and how many bytes of it.
+    released: Vec<(Holder, u64)>,
     content_files: Vec<QueueId>,
     accounts: Vec<String>,
 }
@@ -210,12 +211,12 @@ impl Changed {
     /// The step is on stable storage.
     pub(super) fn take_effect(&mut self, shared: &Shared) {
         let effects = std::mem::take(&mut self.effects);
-        for (reservation, size_bytes) in effects.reserved {
-            reservation.keep(size_bytes);
+        for (reservation, holder, size_bytes) in effects.reserved {
+            reservation.keep(holder, size_bytes);
         }
-        shared
-            .room
-            .release(effects.released_messages, effects.released_bytes);
+        for (holder, size_bytes) in effects.released {
+            shared.room.release(holder, size_bytes);
+        }
         for account in effects.accounts {
             shared.wake(&account);
         }
@@ -248,6 +249,7 @@ struct Row {
     account: String,
     size_bytes: u64,
     stored: i64,
+    holder: Holder,
 }
 
 /// Inside the writer's transaction.
@@ -260,7 +262,8 @@ pub(super) fn change(
     for (seq, id) in &request.messages {
         let row = connection
             .prepare_cached(
-                "SELECT state, account, size_bytes, stored FROM message WHERE seq = ?1 AND id = ?2",
+                "SELECT state, account, size_bytes, stored, client FROM message
+                 WHERE seq = ?1 AND id = ?2",
             )?
             .query_row(params![seq, id.as_str()], |row| {
                 Ok(Row {
@@ -268,6 +271,7 @@ pub(super) fn change(
                     account: row.get(1)?,
                     size_bytes: row.get::<_, i64>(2)? as u64,
                     stored: row.get(3)?,
+                    holder: shared.room.holder(&text(row, 4)?),
                 })
             })
             .optional()?;
@@ -281,8 +285,11 @@ pub(super) fn change(
         }
         match request.action {
             Action::Retry | Action::Flush if row.state == Some(MessageState::Failed) => {
-                match shared.room.reserve(row.size_bytes) {
-                    Ok(place) => changed.effects.reserved.push((place, row.size_bytes)),
+                match shared.room.reserve(None, row.size_bytes) {
+                    Ok(place) => {
+                        let reserved = (place, row.holder, row.size_bytes);
+                        changed.effects.reserved.push(reserved);
+                    }
                     Err(full) => {
                         changed.full = Some(full);
                         changed.skipped.push((*id, Skip::NoRoom));
@@ -295,10 +302,10 @@ pub(super) fn change(
             Action::Hold => hold(connection, shared, *seq, &row.account, None)?,
             Action::Release => release(connection, shared, *seq, &row.account)?,
             Action::Delete => {
-                delete(connection, *seq)?;
+                delete(connection, shared, *seq)?;
                 if row.state.is_some_and(MessageState::waits) {
-                    changed.effects.released_messages += 1;
-                    changed.effects.released_bytes += row.size_bytes;
+                    let released = (row.holder, row.size_bytes);
+                    changed.effects.released.push(released);
                 }
                 if row.stored == STORED_FILE {
                     changed.effects.content_files.push(*id);
@@ -379,7 +386,7 @@ fn revive(
     connection
         .prepare_cached(
             "UPDATE message SET state = 0, due_ms = ?2, born_ms = ?3, attempts = 0,
-                 ended_wall_ms = NULL
+                 ended_wall_ms = NULL, tell = 0
              WHERE seq = ?1",
         )?
         .execute(params![
@@ -425,14 +432,16 @@ fn release(
     Ok(())
 }
 
-fn delete(connection: &Connection, seq: i64) -> rusqlite::Result<()> {
+/// It ends now, also if it had failed long ago: its story is kept from here on.
+fn delete(connection: &Connection, shared: &Shared, seq: i64) -> rusqlite::Result<()> {
     connection
         .prepare_cached("DELETE FROM content WHERE seq = ?1")?
         .execute([seq])?;
     connection
         .prepare_cached(
-            "UPDATE message SET state = 6, stored = 0, ended_wall_ms = ?2 WHERE seq = ?1",
+            "UPDATE message SET state = 6, stored = 0, due_ms = ?2, ended_wall_ms = ?3, tell = 0
+             WHERE seq = ?1",
         )?
-        .execute(params![seq, wall_ms()])?;
+        .execute(params![seq, shared.clock.now_ms(), shared.clock.wall_ms()])?;
     Ok(())
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::queue::batch::Intake;
 use crate::queue::bounds::Reservation;
 use crate::queue::content::{self, ContentFile, FinishError, INLINE_MAX_BYTES};
 use crate::queue::import::Imported;
-use crate::queue::insert::{NewContent, NewMessage};
+use crate::queue::insert::{Maker, NewContent, NewMessage};
 use crate::queue::op::Op;
-use crate::queue::{DraftError, Queue, QueueId, StorageError, Submission};
+use crate::queue::{DraftError, NoticeError, NoticeOf, Queue, QueueId, StorageError, Submission};
 
 /// Proof that envelope and content are on stable storage; only [`Draft::commit`] makes one.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +36,8 @@ pub struct Draft {
     queue: Queue,
     id: QueueId,
     reservation: Reservation,
+    /// Ends when the writer has the message.
+    intake: Intake,
     /// What is not in the file yet, or all of it while there is no file.
     buffer: Vec<u8>,
     file: Option<ContentFile>,
@@ -48,6 +51,7 @@ impl Draft {
     pub(super) fn new(queue: Queue, reservation: Reservation) -> Self {
         Self {
             id: queue.shared.ids.generate(),
+            intake: queue.shared.intakes.begin(),
             queue,
             reservation,
             buffer: Vec::new(),
@@ -117,7 +121,7 @@ impl Draft {
     /// A dropped call may still have stored the message: it will be delivered although the client
     /// was told nothing, as with a connection that dies before the reply.
     pub async fn commit(self, submission: Submission) -> Result<Receipt, DraftError> {
-        self.store(submission, None).await
+        self.store(submission, Maker::Client).await
     }
 
     /// As [`Draft::commit`], for what an operator brings.
@@ -126,13 +130,28 @@ impl Draft {
         submission: Submission,
         imported: Imported,
     ) -> Result<Receipt, DraftError> {
-        self.store(submission, Some(Box::new(imported))).await
+        self.store(submission, Maker::Operator(Box::new(imported)))
+            .await
+    }
+
+    /// As [`Draft::commit`], for a notice: with it, in one transaction, it is stored that what it tells
+    /// of has been told.
+    ///
+    /// # Errors
+    /// [`NoticeError::Overtaken`]: it would not be true any more, and nothing is stored.
+    pub async fn commit_notice(
+        self,
+        submission: Submission,
+        about: NoticeOf,
+    ) -> Result<Receipt, NoticeError> {
+        let made_by = Maker::Daemon(Box::new(about));
+        Ok(self.store(submission, made_by).await?)
     }
 
     async fn store(
         mut self,
         submission: Submission,
-        imported: Option<Box<Imported>>,
+        made_by: Maker,
     ) -> Result<Receipt, DraftError> {
         let stored = match self.file {
             Some(_) => {
@@ -163,14 +182,11 @@ impl Draft {
             content: stored,
             size_bytes: self.size_bytes,
             reservation: self.reservation,
-            imported,
+            made_by,
         };
-        self.queue
-            .send(Op::Commit {
-                message: Box::new(message),
-                answer,
-            })
-            .await?;
+        let message = Box::new(message);
+        self.queue.send(Op::Commit { message, answer }).await?;
+        drop(self.intake);
         Ok(answered.await.map_err(|_| StorageError::Closed)??)
     }
 }

@@ -19,7 +19,7 @@ pub struct Sidecar {
     pub message: MessageDetail,
     /// Whether the content is `BODY=8BITMIME` (RFC 6152).
     pub eight_bit: bool,
-    /// Whether the envelope needs `SMTPUTF8` (RFC 6531).
+    /// Whether the header section needs `SMTPUTF8` (RFC 6531).
     pub smtputf8: bool,
 }
 

@@ -3,6 +3,7 @@
 use jiff::Zoned;
 use serde::{Deserialize, Serialize};
 
+use crate::mail::dsn::{EnvelopeId, Notify, OriginalRecipient, Ret};
 use crate::mail::{
     BodyType, Envelope, EnvelopeError, HeaderPass, Mailbox, MailboxError, Recipient, ReversePath,
     Supplements, date_time, subject,
@@ -18,11 +19,17 @@ pub struct ImportRequest {
     /// Empty for the null path.
     pub reverse_path: String,
     /// Who is still to get it.
-    pub recipients: Vec<String>,
+    pub recipients: Vec<ImportRecipient>,
     /// The account that is to send it.
     pub account: String,
-    /// Whether the envelope needs `SMTPUTF8`.
+    /// Whether the header section needs `SMTPUTF8`.
     pub smtputf8: bool,
+    /// `RET=` of RFC 3461.
+    #[serde(default)]
+    pub ret: Option<String>,
+    /// `ENVID=` of RFC 3461, as in the command.
+    #[serde(default)]
+    pub envelope_id: Option<String>,
     /// Whether it waits for an operator to release it.
     pub held: bool,
     /// The reply it got last.
@@ -41,6 +48,30 @@ pub struct ImportRequest {
     pub detail: Option<String>,
 }
 
+/// Who is still to get an imported message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportRecipient {
+    /// The forward-path.
+    pub address: String,
+    /// `NOTIFY=` of RFC 3461, as in the command.
+    #[serde(default)]
+    pub notify: Option<String>,
+    /// `ORCPT=` of RFC 3461, as in the command.
+    #[serde(default)]
+    pub original_recipient: Option<String>,
+}
+
+/// A recipient of whom nothing else is known.
+impl<T: Into<String>> From<T> for ImportRecipient {
+    fn from(address: T) -> Self {
+        Self {
+            address: address.into(),
+            notify: None,
+            original_recipient: None,
+        }
+    }
+}
+
 /// Why a message cannot be imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
@@ -51,6 +82,14 @@ pub enum ImportError {
         address: String,
         /// What is wrong with it.
         source: MailboxError,
+    },
+    /// A parameter of RFC 3461.
+    #[error("{keyword}={value} is malformed")]
+    Parameter {
+        /// Its name.
+        keyword: &'static str,
+        /// As it was given.
+        value: String,
     },
     /// The envelope as a whole.
     #[error(transparent)]
@@ -99,7 +138,12 @@ impl ImportRequest {
                 .recipients
                 .iter()
                 .filter(move |one| one.state == state);
-            those.map(|one| one.address.clone()).collect::<Vec<_>>()
+            let taken = those.map(|one| ImportRecipient {
+                address: one.address.clone(),
+                notify: one.notify.clone(),
+                original_recipient: one.original_recipient.clone(),
+            });
+            taken.collect::<Vec<_>>()
         };
         let mut recipients = with(RecipientState::Pending);
         if recipients.is_empty() {
@@ -113,6 +157,8 @@ impl ImportRequest {
             recipients,
             account: message.account.clone(),
             smtputf8: sidecar.smtputf8,
+            ret: sidecar.message.ret.clone(),
+            envelope_id: sidecar.message.envelope_id.clone(),
             held: matches!(message.state, MessageState::Held | MessageState::Failed),
             last_reply: message.last_reply.clone(),
             listener: sidecar.message.listener.clone(),
@@ -134,20 +180,40 @@ impl ImportRequest {
         };
         let reverse_path =
             ReversePath::parse(&self.reverse_path).map_err(bad(&self.reverse_path))?;
-        let recipients = self.recipients.iter().map(|address| {
-            let forward_path = Mailbox::parse(address).map_err(bad(address))?;
-            Ok(Recipient { forward_path })
+        let recipients = self.recipients.iter().map(|one| {
+            Ok(Recipient {
+                forward_path: Mailbox::parse(&one.address).map_err(bad(&one.address))?,
+                notify: parameter("NOTIFY", one.notify.as_ref(), Notify::parse)?,
+                original_recipient: parameter(
+                    "ORCPT",
+                    one.original_recipient.as_ref(),
+                    OriginalRecipient::parse,
+                )?,
+            })
         });
         let recipients = recipients.collect::<Result<Vec<_>, ImportError>>()?;
-        let smtputf8 = self.smtputf8
-            || !reverse_path.is_ascii()
-            || recipients.iter().any(|one| !one.forward_path.is_ascii());
-        Ok(Envelope::new(
-            reverse_path,
-            recipients,
-            BodyType::SevenBit,
-            smtputf8,
-        )?)
+        let envelope = Envelope::new(reverse_path, recipients, BodyType::SevenBit, self.smtputf8)?;
+        Ok(envelope.with_dsn(
+            parameter("RET", self.ret.as_ref(), Ret::parse)?,
+            parameter("ENVID", self.envelope_id.as_ref(), EnvelopeId::parse)?,
+        ))
+    }
+}
+
+fn parameter<T>(
+    keyword: &'static str,
+    value: Option<&String>,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, ImportError> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    match parse(value) {
+        Some(parsed) => Ok(Some(parsed)),
+        None => Err(ImportError::Parameter {
+            keyword,
+            value: value.clone(),
+        }),
     }
 }
 

@@ -4,11 +4,11 @@ use rusqlite::{Connection, params};
 
 use crate::mail::{BodyType, Envelope};
 use crate::queue::bounds::Reservation;
-use crate::queue::clock::wall_ms;
 use crate::queue::content::StoredFile;
 use crate::queue::import::Imported;
+use crate::queue::notice::NoticeOf;
 use crate::queue::store::Shared;
-use crate::queue::{MessageState, QueueId, RecipientState, change, event};
+use crate::queue::{MessageState, QueueId, RecipientState, change, event, notice};
 
 /// Everything about a message but its content.
 #[derive(Clone, Debug)]
@@ -44,7 +44,16 @@ pub(super) struct NewMessage {
     pub(super) size_bytes: u64,
     pub(super) reservation: Reservation,
     /// How it came, if not from a client.
-    pub(super) imported: Option<Box<Imported>>,
+    pub(super) made_by: Maker,
+}
+
+/// How a message came to the queue.
+#[derive(Debug)]
+pub(super) enum Maker {
+    Client,
+    Operator(Box<Imported>),
+    /// The daemon itself, to tell of others.
+    Daemon(Box<NoticeOf>),
 }
 
 #[derive(Debug)]
@@ -86,8 +95,9 @@ pub(super) fn insert(
         .prepare_cached(
             "INSERT INTO message (id, state, account, due_ms, born_ms, received_wall_ms, attempts,
                  size_bytes, stored, reverse_path, eight_bit, smtputf8, listener, client, helo,
-                 subject, message_id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                 subject, message_id, ret, envelope_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
+                 ?17, ?18)",
         )?
         .execute(params![
             message.id.as_str(),
@@ -95,7 +105,7 @@ pub(super) fn insert(
             submission.account,
             shared.clock.now_ms(),
             shared.clock.active_ms(&submission.account),
-            wall_ms(),
+            shared.clock.wall_ms(),
             message.size_bytes as i64,
             stored,
             envelope
@@ -109,28 +119,41 @@ pub(super) fn insert(
             submission.origin.helo,
             subject,
             submission.message_id,
+            envelope.ret().map(|ret| ret.to_string()),
+            envelope.envelope_id().map(ToString::to_string),
         ])?;
     let seq = connection.last_insert_rowid();
-    let mut recipient = connection
-        .prepare_cached("INSERT INTO recipient (seq, n, address, state) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut recipient = connection.prepare_cached(
+        "INSERT INTO recipient (seq, n, address, state, notify, original_recipient)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
     for (n, to) in (0_i64..).zip(envelope.recipients()) {
-        let pending = RecipientState::Pending.number();
-        recipient.execute(params![seq, n, to.forward_path.as_str(), pending])?;
+        recipient.execute(params![
+            seq,
+            n,
+            to.forward_path.as_str(),
+            RecipientState::Pending.number(),
+            to.notify.map(|notify| notify.to_string()),
+            to.original_recipient.as_ref().map(ToString::to_string),
+        ])?;
     }
     if let NewContent::Inline(octets) = &message.content {
         connection
             .prepare_cached("INSERT INTO content (seq, data) VALUES (?1, ?2)")?
             .execute(params![seq, octets])?;
     }
-    if let Some(imported) = &message.imported {
-        connection
-            .prepare_cached("UPDATE message SET last_reply = ?2 WHERE seq = ?1")?
-            .execute(params![seq, imported.last_reply])?;
-        if imported.held {
-            change::hold(connection, shared, seq, &submission.account, None)?;
+    match &message.made_by {
+        Maker::Client => Ok(()),
+        Maker::Operator(imported) => {
+            connection
+                .prepare_cached("UPDATE message SET last_reply = ?2 WHERE seq = ?1")?
+                .execute(params![seq, imported.last_reply])?;
+            if imported.held {
+                change::hold(connection, shared, seq, &submission.account, None)?;
+            }
+            let detail = imported.detail.as_deref();
+            event::record(connection, seq, "imported", &imported.actor, detail)
         }
-        let detail = imported.detail.as_deref();
-        event::record(connection, seq, "imported", &imported.actor, detail)?;
+        Maker::Daemon(about) => notice::store(connection, seq, message.id, about),
     }
-    Ok(())
 }

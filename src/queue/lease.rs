@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::oneshot;
 
+use crate::mail::dsn::{EnvelopeId, Notify, OriginalRecipient, Ret};
 use crate::mail::{BodyType, Envelope, Mailbox, MailboxError, Recipient, ReversePath};
-use crate::queue::clock::wall_ms;
 use crate::queue::content::{self, Content};
 use crate::queue::insert::STORED_FILE;
 use crate::queue::op::Op;
 use crate::queue::store::Shared;
+use crate::queue::turn::{Pick, Turns};
 use crate::queue::{
     Actor, MessageState, Outcome, Queue, QueueId, RecipientState, Settlement, StorageError, change,
     event, presented,
@@ -42,8 +44,9 @@ pub struct LeasedMessage {
     pub envelope: Envelope,
     /// The numbers in the message of the envelope's recipients, in the same order.
     pub numbers: Vec<u32>,
-    /// There are more recipients than go out at once: settle with [`Retry::Rest`] to go on with them.
-    pub has_rest: bool,
+    /// There are more recipients than go out at once, from this number on: settle with [`Retry::Rest`] to
+    /// go on with them.
+    pub rest: Option<u32>,
     /// Of the content.
     pub size_bytes: u64,
     /// Attempts before this one.
@@ -55,7 +58,7 @@ pub struct LeasedMessage {
 /// What [`Queue::lease`] found.
 #[derive(Debug)]
 pub struct Leased {
-    /// In the order in which they were due.
+    /// In the order in which they are to be sent: clients take turns.
     pub leases: Vec<Lease>,
     /// How long until there is more to lease, if that is known: nothing when there may be already.
     pub next_due: Option<Duration>,
@@ -124,32 +127,36 @@ impl Drop for Lease {
     }
 }
 
-/// A lease does not carry more inline content than this at once; at least one message is leased.
+/// Inline content after which a leasing ends.
 const LEASE_MAX_BYTES: u64 = 1024 * 1024;
 
 /// Inside the writer's transaction.
 pub(super) fn lease(
     connection: &Connection,
     shared: &Arc<Shared>,
+    turns: &mut Turns,
     account: &str,
     max: usize,
 ) -> Result<Leased, StorageError> {
     let now_ms = shared.clock.now_ms();
     let sender = shared.sender(account);
+    let mut round = turns.round(connection, account, now_ms);
     let mut leases = Vec::new();
     let mut bytes = 0;
-    let due = due(connection, account, now_ms, max)?;
     // Whoever asks again only when told to must be told of what this leasing leaves behind.
-    let mut more = due.len() >= max;
-    for (seq, id) in due {
+    let mut more = true;
+    for _ in 0..max {
+        if bytes >= LEASE_MAX_BYTES {
+            break;
+        }
+        let Some(Pick { seq, id, .. }) = round.next()? else {
+            more = false;
+            break;
+        };
         match load(connection, shared, seq, &id, sender.recipients_max) {
             Ok(message) => {
                 if matches!(message.content, Content::Inline(_)) {
                     bytes += message.size_bytes;
-                }
-                if bytes > LEASE_MAX_BYTES && !leases.is_empty() {
-                    more = true;
-                    break;
                 }
                 take(connection, seq, &sender.mailbox, message.numbers.len())?;
                 leases.push(Lease {
@@ -164,24 +171,15 @@ pub(super) fn lease(
                 set_aside(connection, shared, account, seq, &id, &what)?;
             }
             Err(StorageError::Database(error)) if is_of_a_value(&error) => {
-                set_aside(
-                    connection,
-                    shared,
-                    account,
-                    seq,
-                    &id,
-                    &format!("its row: {error}"),
-                )?;
+                let what = format!("its row: {error}");
+                set_aside(connection, shared, account, seq, &id, &what)?;
             }
             Err(error) => return Err(error),
         }
     }
-    let next: Option<i64> = connection
-        .prepare_cached(
-            "SELECT min(due_ms) FROM message WHERE account = ?1 AND state = 2 AND state < 4",
-        )?
-        .query_row([account], |row| row.get(0))?;
-    let next_due = next.map(|due_ms| Duration::from_millis((due_ms - now_ms).max(0) as u64));
+    let next_due = round
+        .next_due_ms()?
+        .map(|due_ms| Duration::from_millis((due_ms - now_ms).max(0) as u64));
     Ok(Leased {
         leases,
         next_due: if more { Some(Duration::ZERO) } else { next_due },
@@ -200,38 +198,6 @@ fn is_of_a_value(error: &rusqlite::Error) -> bool {
     )
 }
 
-fn due(
-    connection: &Connection,
-    account: &str,
-    now_ms: i64,
-    max: usize,
-) -> Result<Vec<(i64, String)>, StorageError> {
-    let mut rows = Vec::new();
-    for state in [MessageState::Ready, MessageState::Deferred] {
-        let mut statement = connection.prepare_cached(
-            "SELECT due_ms, seq, CAST(id AS TEXT) FROM message
-             WHERE account = ?1 AND state = ?2 AND state < 4 AND due_ms <= ?3
-             ORDER BY due_ms LIMIT ?4",
-        )?;
-        let found = statement.query_map(
-            params![account, state.number(), now_ms, max as i64],
-            |row| {
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    row.get::<_, i64>(1)?,
-                    row.get::<_, String>(2)?,
-                ))
-            },
-        )?;
-        for row in found {
-            rows.push(row?);
-        }
-    }
-    rows.sort_unstable();
-    rows.truncate(max);
-    Ok(rows.into_iter().map(|(_, seq, id)| (seq, id)).collect())
-}
-
 fn load(
     connection: &Connection,
     shared: &Shared,
@@ -246,24 +212,29 @@ fn load(
     let bad_address = |error: MailboxError| damaged(&format!("an address in it: {error}"));
     let queue_id = QueueId::parse(id).map_err(|error| damaged(&error.to_string()))?;
     let (mut numbers, mut recipients) = (Vec::new(), Vec::new());
-    let mut has_rest = false;
+    let mut rest = None;
     // What is left of this round, or else all that is pending: the next round.
     for this_round in [true, false] {
         let mut statement = connection.prepare_cached(
-            "SELECT n, address FROM recipient WHERE seq = ?1 AND state = ?2
-             AND n >= ?3 * (SELECT next_recipient FROM message WHERE seq = ?1) ORDER BY n",
+            "SELECT n, address, notify, original_recipient FROM recipient
+             WHERE seq = ?1 AND state = ?2
+                 AND n >= ?3 * (SELECT next_recipient FROM message WHERE seq = ?1) ORDER BY n",
         )?;
         let pending = RecipientState::Pending.number();
         let mut rows = statement.query(params![seq, pending, this_round])?;
         while let Some(row) = rows.next()? {
             if recipients.len() >= recipients_max {
-                has_rest = true;
+                rest = Some(row.get(0)?);
                 break;
             }
             let mailbox = Mailbox::parse(row.get_ref(1)?.as_str().unwrap_or_default());
             numbers.push(row.get::<_, u32>(0)?);
             recipients.push(Recipient {
                 forward_path: mailbox.map_err(bad_address)?,
+                notify: parameter(row, 2, Notify::parse)
+                    .map_err(|_| damaged("a NOTIFY in it is malformed"))?,
+                original_recipient: parameter(row, 3, OriginalRecipient::parse)
+                    .map_err(|_| damaged("an ORCPT in it is malformed"))?,
             });
         }
         if !recipients.is_empty() {
@@ -271,7 +242,8 @@ fn load(
         }
     }
     let mut statement = connection.prepare_cached(
-        "SELECT account, reverse_path, eight_bit, smtputf8, size_bytes, attempts, stored
+        "SELECT account, reverse_path, eight_bit, smtputf8, size_bytes, attempts, stored, ret,
+             envelope_id
          FROM message WHERE seq = ?1",
     )?;
     let mut rows = statement.query([seq])?;
@@ -288,14 +260,18 @@ fn load(
         body_type,
         row.get(3)?,
     )
-    .map_err(|_| damaged("no recipient is left to be decided"))?;
+    .map_err(|_| damaged("no recipient is left to be decided"))?
+    .with_dsn(
+        parameter(row, 7, Ret::parse).map_err(|_| damaged("its RET is malformed"))?,
+        parameter(row, 8, EnvelopeId::parse).map_err(|_| damaged("its ENVID is malformed"))?,
+    );
     let stored: i64 = row.get(6)?;
     let mut message = LeasedMessage {
         id: queue_id,
         account: row.get(0)?,
         envelope,
         numbers,
-        has_rest,
+        rest,
         size_bytes: row.get::<_, i64>(4)? as u64,
         attempts: row.get(5)?,
         content: Content::Inline(Bytes::new()),
@@ -326,8 +302,26 @@ fn load(
     Ok(message)
 }
 
+/// What is stored as the value of a parameter of RFC 3461 is none.
+#[derive(Debug)]
+pub(super) struct Malformed;
+
+/// The value of a parameter of RFC 3461, if one was given.
+pub(super) fn parameter<T>(
+    row: &Row<'_>,
+    index: usize,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, Malformed> {
+    let value = row.get_ref(index).map_err(|_| Malformed)?;
+    if value == ValueRef::Null {
+        return Ok(None);
+    }
+    let text = value.as_str().map_err(|_| Malformed)?;
+    parse(text).map(Some).ok_or(Malformed)
+}
+
 /// Begins an attempt for so many of its recipients.
-fn take(
+pub(super) fn take(
     connection: &Connection,
     seq: i64,
     mailbox: &str,
@@ -370,6 +364,7 @@ fn set_aside(
 /// Gives leases back without counting an attempt.
 pub(super) fn release(
     connection: &Connection,
+    shared: &Shared,
     dropped: &[Dropped],
 ) -> rusqlite::Result<Vec<String>> {
     let mut accounts = Vec::new();
@@ -379,7 +374,7 @@ pub(super) fn release(
     )?;
     for Dropped { seq, is_presented } in dropped {
         if *is_presented {
-            presented::record_dropped(connection, *seq, wall_ms())?;
+            presented::record_dropped(connection, *seq, shared.clock.now_ms())?;
         }
         let account: Option<String> = statement.query_row([seq], |row| row.get(0)).optional()?;
         if let Some(account) = account.filter(|account| !accounts.contains(account)) {

@@ -8,6 +8,7 @@
 //! Queue::draft -> Draft -> commit -> Receipt            taken in
 //! Queue::lease -> Lease -> settle(Settlement) | release tried, as often as it takes
 //! Queue::change -> Change -> step, step, ...            an operator's hands
+//! Reader::debts -> Owing -> Draft::commit_notice        who is still to be told
 //! Reader::list, show, history, export; verify           looking, without touching
 //! ```
 //!
@@ -21,9 +22,11 @@
 //! What is assumed of the filesystem: fsync of a file makes its octets durable, fsync of a folder
 //! makes its entries durable, and `flock` works. Network filesystems promise none of it.
 
+mod batch;
 mod bounds;
 mod change;
 mod clock;
+mod commits;
 mod content;
 mod draft;
 mod error;
@@ -36,7 +39,9 @@ mod import;
 mod insert;
 mod lease;
 mod lock;
+mod notice;
 mod op;
+mod owing;
 mod owner;
 mod presented;
 mod query;
@@ -45,13 +50,16 @@ mod retention;
 mod schedule;
 mod schema;
 mod settle;
+mod shares;
 mod state;
 mod store;
+mod turn;
 mod verify;
 mod writer;
 
 pub use bounds::{Full, Limits};
 pub use change::{Action, Change, Skip, Tally};
+pub use commits::CommitCounts;
 pub use content::Content;
 pub use draft::{Draft, Receipt};
 pub use error::{DraftError, OpenError, StorageError};
@@ -62,9 +70,11 @@ pub use filter::{
 };
 pub use history::HistoryFilter;
 pub use id::{QueueId, QueueIdError};
-pub use import::{Import, ImportError, ImportRequest};
+pub use import::{Import, ImportError, ImportRecipient, ImportRequest};
 pub use insert::{Origin, Submission};
 pub use lease::{Lease, Leased, LeasedMessage};
+pub use notice::{NoticeError, NoticeOf};
+pub use owing::{Case, Debt, Owing};
 pub use presented::{Presented, Sender};
 pub use query::Reader;
 pub use records::{

@@ -5,8 +5,10 @@ use tokio::sync::oneshot;
 use crate::queue::change::{self, Changed};
 use crate::queue::insert::{NewContent, NewMessage};
 use crate::queue::lease::Dropped;
+use crate::queue::notice::Telling;
+use crate::queue::retention::Swept;
 use crate::queue::settle::Settled;
-use crate::queue::{Leased, Outcome, Receipt, Settlement, StorageError, retention};
+use crate::queue::{Leased, Outcome, Receipt, Settlement, StorageError};
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, StorageError>>;
 
@@ -28,11 +30,15 @@ pub(super) enum Op {
         answer: Answer<Outcome>,
     },
     Maintain {
-        answer: Answer<bool>,
+        answer: Answer<Swept>,
     },
     Change {
         request: Box<change::Request>,
         answer: Answer<Changed>,
+    },
+    Tell {
+        telling: Telling,
+        answer: Answer<()>,
     },
     /// Leases were dropped.
     Look,
@@ -54,6 +60,7 @@ impl Op {
             Self::Settle { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Maintain { answer } => drop(answer.send(Err(error.clone()))),
             Self::Change { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Tell { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Look | Self::Close => {}
         }
     }
@@ -71,6 +78,12 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
+    /// How many it takes in.
+    pub(super) fn messages(&self) -> usize {
+        let is_message = |done: &&Done| matches!(done, Done::Committed(..));
+        self.done.iter().filter(is_message).count()
+    }
+
     /// An account without due mail proves nothing about the disk.
     pub(super) fn has_written(&self) -> bool {
         !self.released_accounts.is_empty()
@@ -87,8 +100,9 @@ pub(super) enum Done {
     Committed(Box<NewMessage>, Answer<Receipt>),
     Leased(Leased, Answer<Leased>),
     Settled(Box<Settled>, Answer<Outcome>),
-    Maintained(retention::Swept, Answer<bool>),
+    Maintained(Swept, Answer<Swept>),
     Changed(Box<Changed>, Answer<Changed>),
+    Told(Answer<()>),
 }
 
 impl Done {
@@ -112,6 +126,7 @@ impl Done {
             Self::Settled(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Maintained(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Changed(_, answer) => drop(answer.send(Err(error.clone()))),
+            Self::Told(answer) => drop(answer.send(Err(error.clone()))),
         }
     }
 }

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::queue::Reader;
-use crate::queue::clock::wall_ms;
+use crate::queue::Queue;
 use crate::queue::lease::Dropped;
 use crate::queue::{StorageError, error};
 
@@ -43,30 +42,38 @@ impl Sender {
     }
 }
 
-impl Reader {
+impl Queue {
     /// What `mailbox`, in any case, has presented within a day. Blocking.
     ///
     /// Messages that are leased at this moment are taken for presented: to be asked by whoever has
     /// leased none of them.
     pub fn presented(&self, mailbox: &str) -> Result<Vec<Presented>, StorageError> {
-        Ok(recall(&self.open()?, &Sender::key(mailbox), wall_ms())?)
+        let connection = self.reader().open()?;
+        let now_ms = self.shared.clock.now_ms();
+        Ok(recall(&connection, &Sender::key(mailbox), now_ms)?)
     }
 }
 
-/// One message more. Inside the writer's transaction.
+/// So many messages more. Inside the writer's transaction.
 pub(super) fn record(
     connection: &Connection,
     mailbox: &str,
+    messages: u32,
     recipients: u64,
     now_ms: i64,
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO presented (wall_s, mailbox, messages, recipients) VALUES (?1, ?2, 1, ?3)
-             ON CONFLICT DO UPDATE SET messages = messages + 1,
+            "INSERT INTO presented (queue_s, mailbox, messages, recipients) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET messages = messages + excluded.messages,
                  recipients = recipients + excluded.recipients",
         )?
-        .execute(params![now_ms.div_euclid(1000), mailbox, recipients as i64])?;
+        .execute(params![
+            now_ms.div_euclid(1000),
+            mailbox,
+            messages,
+            recipients as i64
+        ])?;
     Ok(())
 }
 
@@ -84,13 +91,13 @@ pub(super) fn record_dropped(
         .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     match under_way {
-        Some((mailbox, recipients)) => record(connection, &mailbox, recipients as u64, now_ms),
+        Some((mailbox, recipients)) => record(connection, &mailbox, 1, recipients as u64, now_ms),
         None => Ok(()),
     }
 }
 
 /// The last day's. The service may have counted at the end of the second, so that is where a row stands;
-/// one from the future, as the clock was turned back, stands at this moment, and so does what is leased.
+/// one from the future, as the clock's last moments were not stored, stands at this moment, and so does what is leased.
 pub(super) fn recall(
     connection: &Connection,
     mailbox: &str,
@@ -98,7 +105,7 @@ pub(super) fn recall(
 ) -> rusqlite::Result<Vec<Presented>> {
     connection
         .prepare_cached(
-            "SELECT wall_s, messages, recipients FROM presented WHERE wall_s >= ?1 AND mailbox = ?2
+            "SELECT queue_s, messages, recipients FROM presented WHERE queue_s >= ?1 AND mailbox = ?2
              UNION ALL
              SELECT ?3, count(*), sum(coalesce(presenting, 0)) FROM message
              WHERE state = 1 AND state < 4 AND coalesce(mailbox, account) = ?2 HAVING count(*) > 0",
@@ -125,7 +132,7 @@ fn oldest_s(now_ms: i64) -> i64 {
 /// Forgets what is older than a day.
 pub(super) fn prune(connection: &Connection, now_ms: i64) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("DELETE FROM presented WHERE wall_s < ?1")?
+        .prepare_cached("DELETE FROM presented WHERE queue_s < ?1")?
         .execute([oldest_s(now_ms)])?;
     Ok(())
 }
@@ -137,13 +144,13 @@ pub(super) fn prune(connection: &Connection, now_ms: i64) -> rusqlite::Result<()
 pub(super) fn void_leases(connection: &Connection, now_ms: i64) -> rusqlite::Result<Vec<Dropped>> {
     let voided = connection.execute_batch(&format!(
         "BEGIN IMMEDIATE;
-         INSERT INTO presented (wall_s, mailbox, messages, recipients)
+         INSERT INTO presented (queue_s, mailbox, messages, recipients)
              SELECT {now_s}, mailbox, sum(messages), sum(recipients) FROM presented
-             WHERE wall_s > {now_s} GROUP BY mailbox
+             WHERE queue_s > {now_s} GROUP BY mailbox
              ON CONFLICT DO UPDATE SET messages = messages + excluded.messages,
                  recipients = recipients + excluded.recipients;
-         DELETE FROM presented WHERE wall_s > {now_s};
-         INSERT INTO presented (wall_s, mailbox, messages, recipients)
+         DELETE FROM presented WHERE queue_s > {now_s};
+         INSERT INTO presented (queue_s, mailbox, messages, recipients)
              SELECT {now_s}, coalesce(mailbox, account), count(*), sum(coalesce(presenting, 0))
              FROM message WHERE state = 1 AND state < 4 GROUP BY 2
              ON CONFLICT DO UPDATE SET messages = messages + excluded.messages,

@@ -19,13 +19,14 @@ use crate::queue::{
 pub struct Reader {
     pub(super) directory: PathBuf,
     /// Inside the daemon: turns queue time into what the wall clock will show.
-    shared: Option<Arc<Shared>>,
+    pub(super) shared: Option<Arc<Shared>>,
 }
 
 /// What [`Reader::detail`] reads.
 pub(super) const COLUMNS: &str = "seq, id, state, account, reverse_path, size_bytes,
     received_wall_ms, due_ms, attempts, last_reply, subject, message_id, listener, client, helo,
-    ended_wall_ms, damage, tls, auth_name";
+    ended_wall_ms, damage, tls, auth_name, ret, envelope_id,
+    (SELECT value FROM meta WHERE key = 'wall_ahead_ms')";
 
 /// What a selection means.
 #[derive(Debug, Default)]
@@ -174,7 +175,7 @@ impl Reader {
         let due_ms = number(row, 7)?;
         let due_wall_ms = match &self.shared {
             Some(shared) => shared.clock.wall_at(due_ms),
-            None => due_ms,
+            None => due_ms.saturating_add(number(row, 21)?),
         };
         let is_set = |index| Ok::<_, rusqlite::Error>(row.get_ref(index)? != ValueRef::Null);
         let some_text =
@@ -201,6 +202,8 @@ impl Reader {
             ended_at: is_set(15)?.then_some(timestamp(number(row, 15)?)),
             tls: some_text(17)?,
             auth_name: some_text(18)?,
+            ret: some_text(19)?,
+            envelope_id: some_text(20)?,
             history: Vec::new(),
             events: Vec::new(),
         })
@@ -228,13 +231,21 @@ pub(super) fn recipients(
     connection: &Connection,
     seq: i64,
 ) -> Result<Vec<RecipientRecord>, StorageError> {
-    let mut statement = connection
-        .prepare_cached("SELECT address, state, reply FROM recipient WHERE seq = ?1 ORDER BY n")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT address, state, reply, notify, original_recipient FROM recipient
+         WHERE seq = ?1 ORDER BY n",
+    )?;
     let rows = statement.query_map([seq], |row| {
+        let some_text = |index| {
+            let is_set = row.get_ref(index)? != ValueRef::Null;
+            Ok::<_, rusqlite::Error>(is_set.then_some(text(row, index)?))
+        };
         Ok(RecipientRecord {
             address: text(row, 0)?,
             state: RecipientState::from_number(number(row, 1)?),
-            reply: (row.get_ref(2)? != ValueRef::Null).then_some(text(row, 2)?),
+            reply: some_text(2)?,
+            notify: some_text(3)?,
+            original_recipient: some_text(4)?,
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

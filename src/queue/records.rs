@@ -50,6 +50,12 @@ pub struct RecipientRecord {
     pub state: RecipientState,
     /// The reply it last got.
     pub reply: Option<String>,
+    /// `NOTIFY=` of RFC 3461, as in the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<String>,
+    /// `ORCPT=` of RFC 3461, as in the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original_recipient: Option<String>,
 }
 
 /// One message with everything that happened to it.
@@ -70,6 +76,12 @@ pub struct MessageDetail {
     /// Whom the client authenticated as.
     #[serde(default)]
     pub auth_name: Option<String>,
+    /// `RET=` of RFC 3461: `FULL` or `HDRS`.
+    #[serde(default)]
+    pub ret: Option<String>,
+    /// `ENVID=` of RFC 3461, as in the command.
+    #[serde(default)]
+    pub envelope_id: Option<String>,
     /// When it was delivered, given up or deleted.
     pub ended_at: Option<Timestamp>,
     /// Each attempt, oldest first.
@@ -109,7 +121,8 @@ pub struct AttemptRecord {
 pub struct EventRecord {
     /// When.
     pub at: Timestamp,
-    /// `retried`, `flushed`, `held`, `released`, `deleted`, `imported` or `quarantined`.
+    /// `retried`, `flushed`, `held`, `released`, `deleted`, `imported`, `quarantined`
+    /// or `notice`.
     pub action: String,
     /// By whom: `alice (uid 1000)`.
     pub actor: String,

@@ -1,14 +1,19 @@
 //! Forgetting what has ended long ago.
 
+use std::time::{Duration, Instant};
+
 use rusqlite::{Connection, params};
 
-use crate::queue::clock::wall_ms;
 use crate::queue::insert::STORED_FILE;
 use crate::queue::store::Shared;
 use crate::queue::{MessageState, QueueId, presented};
 
-/// Messages forgotten in one transaction: the writer must not be away for long.
-const BATCH_MAX: i64 = 200;
+/// Messages forgotten in one transaction.
+const STEP_MAX: usize = 100;
+
+/// After this long a step ends early, with one message at least: the writer must not be away for long,
+/// however slow the disk or long the content.
+const STEP_TIME: Duration = Duration::from_millis(5);
 
 /// Pages handed back to the filesystem in one transaction.
 const VACUUM_PAGES: i64 = 64;
@@ -21,51 +26,62 @@ const FREE_PAGES_KEPT: i64 = 16 * 1024;
 pub(super) struct Swept {
     /// Content files to remove once the transaction is committed.
     pub(super) content_files: Vec<QueueId>,
-    /// Whether there may be more to forget.
+    /// Whether there may be more to do.
     pub(super) more: bool,
 }
 
-/// Stores the clocks and forgets one batch. Inside the writer's transaction.
+/// Stores the clocks and forgets some of what is old, or else hands free pages back. Inside the writer's
+/// transaction.
 pub(super) fn sweep(connection: &Connection, shared: &Shared) -> rusqlite::Result<Swept> {
-    store_clock(connection, shared)?;
-    presented::prune(connection, wall_ms())?;
-    let retention = shared.tuning().retention;
+    let begun_at = Instant::now();
+    shared.clock.store(connection)?;
+    presented::prune(connection, shared.clock.now_ms())?;
     let mut swept = Swept::default();
+    let old = old(connection, shared)?;
+    swept.more = !old.is_empty() || vacuum(connection)?;
+    for (seq, id, stored) in old {
+        for table in ["message", "recipient", "attempt", "event", "content"] {
+            connection
+                .prepare_cached(&format!("DELETE FROM {table} WHERE seq = ?1"))?
+                .execute([seq])?;
+        }
+        if let (STORED_FILE, Ok(id)) = (stored, QueueId::parse(&id)) {
+            swept.content_files.push(id);
+        }
+        if begun_at.elapsed() >= STEP_TIME {
+            break;
+        }
+    }
+    Ok(swept)
+}
+
+/// Number, id and `stored` of messages that ended too long ago, by queue time: a wall clock that leaps
+/// must neither forget failed mail nor keep it for ever.
+fn old(connection: &Connection, shared: &Shared) -> rusqlite::Result<Vec<(i64, String, i64)>> {
+    let retention = shared.tuning().retention;
+    let now_ms = shared.clock.now_ms();
+    let mut found = Vec::new();
     for (state, keep) in [
         (MessageState::Failed, retention.failed),
         (MessageState::Delivered, retention.delivered),
         (MessageState::Deleted, retention.delivered),
     ] {
         let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
-        let before_ms = wall_ms().saturating_sub(keep_ms);
-        let rows = connection
-            .prepare_cached(
-                "SELECT seq, id, stored FROM message
-                 WHERE state = ?1 AND state >= 4 AND ended_wall_ms < ?2
-                 ORDER BY ended_wall_ms LIMIT ?3",
-            )?
-            .query_map(params![state.number(), before_ms, BATCH_MAX], |row| {
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    row.get::<_, String>(1)?,
-                    row.get::<_, i64>(2)?,
-                ))
-            })?
-            .collect::<rusqlite::Result<Vec<_>>>()?;
-        swept.more |= rows.len() as i64 == BATCH_MAX;
-        for (seq, id, stored) in rows {
-            for table in ["message", "recipient", "attempt", "event", "content"] {
-                connection
-                    .prepare_cached(&format!("DELETE FROM {table} WHERE seq = ?1"))?
-                    .execute([seq])?;
-            }
-            if let (STORED_FILE, Ok(id)) = (stored, QueueId::parse(&id)) {
-                swept.content_files.push(id);
-            }
+        let left = (STEP_MAX - found.len()) as i64;
+        let mut statement = connection.prepare_cached(
+            "SELECT seq, CAST(id AS TEXT), stored FROM message
+             WHERE state = ?1 AND state >= 4 AND due_ms < ?2
+             ORDER BY due_ms LIMIT ?3",
+        )?;
+        let rows = statement.query_map(
+            params![state.number(), now_ms.saturating_sub(keep_ms), left],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
+        for row in rows {
+            found.push(row?);
         }
     }
-    swept.more |= vacuum(connection)?;
-    Ok(swept)
+    Ok(found)
 }
 
 /// A few free pages at a time go back to the filesystem; most are used again by new mail. True when
@@ -80,17 +96,4 @@ fn vacuum(connection: &Connection) -> rusqlite::Result<bool> {
         .prepare_cached("PRAGMA freelist_count")?
         .query_row([], |row| row.get(0))?;
     Ok(free > FREE_PAGES_KEPT)
-}
-
-/// So that a restart neither resets back-off nor turns ages back.
-pub(super) fn store_clock(connection: &Connection, shared: &Shared) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('queue_ms', ?1)")?
-        .execute([shared.clock.now_ms()])?;
-    let mut statement = connection
-        .prepare_cached("INSERT OR REPLACE INTO account (name, active_ms) VALUES (?1, ?2)")?;
-    for (account, active_ms) in shared.clock.snapshot() {
-        statement.execute(params![account, active_ms])?;
-    }
-    Ok(())
 }

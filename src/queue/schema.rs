@@ -11,15 +11,18 @@ use rustix::fs::Advice;
 
 use crate::queue::{OpenError, StorageError, error};
 
-/// `PRAGMA user_version` of the newest schema this program knows.
-const VERSION: i64 = 3;
-
 /// Each step brings the schema from its index to the next version.
-const MIGRATIONS: [&str; VERSION as usize] = [
+const MIGRATIONS: &[&str] = &[
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
     include_str!("schema_6.sql"),
 ];
+
+/// `PRAGMA user_version` of the newest schema this program knows.
+const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// `exrq`, so that `file` and this program can tell our database from another.
 const APPLICATION_ID: i64 = 0x6578_7271;

@@ -4,11 +4,11 @@ ALTER TABLE message ADD COLUMN presenting INTEGER; -- recipients of the attempt 
 -- A message for many goes out in parts: this round goes on with the recipients from this number on.
 ALTER TABLE message ADD COLUMN next_recipient INTEGER NOT NULL DEFAULT 0;
 
--- wall_s: the second it happened in; kept for a day.
+-- queue_s: the second of queue time it happened in; kept for a day.
 CREATE TABLE presented (
-    wall_s     INTEGER NOT NULL,
+    queue_s    INTEGER NOT NULL,
     mailbox    TEXT NOT NULL,
     messages   INTEGER NOT NULL,
     recipients INTEGER NOT NULL,
-    PRIMARY KEY (wall_s, mailbox)
+    PRIMARY KEY (queue_s, mailbox)
 ) WITHOUT ROWID;

@@ -4,10 +4,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, params};
 
-use crate::queue::clock::wall_ms;
 use crate::queue::insert::STORED_FILE;
+use crate::queue::query::{number, text};
+use crate::queue::shares::Holder;
 use crate::queue::store::Shared;
-use crate::queue::{MessageState, QueueId, RecipientState, StorageError, presented};
+use crate::queue::{MessageState, QueueId, RecipientState, StorageError, notice, presented};
 
 /// The result of one attempt.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct Settlement {
     pub remote: String,
     /// The number in the log of the connection that was used last, if there was one.
     pub connection: Option<u64>,
+    /// Mail transactions in which the service has heard of the message.
+    pub transactions: u32,
     /// The connection was lost between the final dot and the reply: perhaps it was delivered.
     pub uncertain: bool,
     /// The reply, or the failure, that decided the attempt: what an operator should read first.
@@ -59,8 +62,13 @@ pub enum Retry {
     After(Duration),
     /// As soon as the account can send; the attempt is no attempt (promise 4).
     WithoutCounting,
-    /// At once, with the recipients that did not go out with this part of the message.
-    Rest,
+    /// At once, with the recipients from this number on: they did not go out with this part of the message.
+    Rest {
+        /// The first of them.
+        from: u32,
+    },
+    /// Never: the message itself was refused, for those it was not presented for too.
+    RefuseRest,
 }
 
 /// What a settlement made of the message.
@@ -81,8 +89,8 @@ pub struct Outcome {
 pub(super) struct Settled {
     pub(super) outcome: Outcome,
     pub(super) account: String,
-    /// Messages and bytes that no longer count against the bounds.
-    pub(super) released_bytes: Option<u64>,
+    /// Whose room it no longer takes, and how many bytes of it.
+    pub(super) released: Option<(Holder, u64)>,
     /// The content file nobody needs any more.
     pub(super) content_file: Option<QueueId>,
 }
@@ -92,19 +100,18 @@ impl Settlement {
     /// again and again, is told by the incident and would drown the rest.
     fn is_of_note(&self) -> bool {
         let decided = |one: &RecipientOutcome| one.disposition != Disposition::Deferred;
-        self.uncertain || self.retry == Retry::Rest || self.recipients.iter().any(decided)
+        let is_part = matches!(self.retry, Retry::Rest { .. }) && !self.recipients.is_empty();
+        self.uncertain || is_part || self.recipients.iter().any(decided)
     }
 
-    /// If the service has heard of the message: how many recipients it counts of what it took, or may
-    /// have taken.
-    pub fn presented(&self) -> Option<u64> {
-        self.connection?;
+    /// How many recipients the service counts, of what it took or may have taken.
+    pub fn submitted(&self) -> u64 {
         let counts = |one: &&RecipientOutcome| match one.disposition {
             Disposition::Delivered => true,
             Disposition::Deferred => self.uncertain,
             Disposition::Failed => false,
         };
-        Some(self.recipients.iter().filter(counts).count() as u64)
+        self.recipients.iter().filter(counts).count() as u64
     }
 }
 
@@ -118,6 +125,7 @@ struct Row {
     received_wall_ms: i64,
     size_bytes: i64,
     stored: i64,
+    client: String,
 }
 
 /// Inside the writer's transaction.
@@ -129,8 +137,8 @@ pub(super) fn settle(
 ) -> Result<Settled, StorageError> {
     let row = connection
         .prepare_cached(
-            "SELECT id, account, attempts, born_ms, received_wall_ms, size_bytes, stored, due_ms,
-                 coalesce(mailbox, account)
+            "SELECT id, account, attempts, born_ms, received_wall_ms, size_bytes, stored,
+                 client, due_ms, coalesce(mailbox, account)
              FROM message WHERE seq = ?1",
         )?
         .query_row([seq], |row| {
@@ -142,8 +150,9 @@ pub(super) fn settle(
                 received_wall_ms: row.get(4)?,
                 size_bytes: row.get(5)?,
                 stored: row.get(6)?,
-                due_ms: row.get(7)?,
-                mailbox: row.get(8)?,
+                client: text(row, 7)?,
+                due_ms: number(row, 8)?,
+                mailbox: text(row, 9)?,
             })
         })?;
     for recipient in &settlement.recipients {
@@ -154,13 +163,22 @@ pub(super) fn settle(
         };
         set_recipient(connection, seq, recipient.number, state, &recipient.reply)?;
     }
-    if let Some(recipients) = settlement.presented() {
-        presented::record(connection, &row.mailbox, recipients, wall_ms())?;
+    let wall_ms = shared.clock.wall_ms();
+    if settlement.transactions > 0 {
+        let (messages, recipients) = (settlement.transactions, settlement.submitted());
+        let now_ms = shared.clock.now_ms();
+        presented::record(connection, &row.mailbox, messages, recipients, now_ms)?;
     }
-    let counts = matches!(settlement.retry, Retry::Scheduled | Retry::After(_));
+    let counts = !matches!(
+        settlement.retry,
+        Retry::WithoutCounting | Retry::Rest { .. }
+    );
+    if settlement.retry == Retry::RefuseRest {
+        refuse_rest(connection, seq, &settlement.reply)?;
+    }
     let attempts = row.attempts + u32::from(counts);
     if counts || settlement.is_of_note() {
-        record_attempt(connection, seq, &row.account, settlement)?;
+        record_attempt(connection, seq, &row.account, settlement, wall_ms)?;
     }
     let (mut pending, mut failed) = census(connection, seq)?;
     let age_ms = shared.clock.active_ms(&row.account) - row.born_ms;
@@ -179,30 +197,26 @@ pub(super) fn settle(
             Retry::WithoutCounting if attempts == 0 => (MessageState::Ready, now_ms),
             Retry::WithoutCounting => (MessageState::Deferred, now_ms),
             // It keeps its place among the others.
-            Retry::Rest if attempts == 0 => (MessageState::Ready, row.due_ms),
-            Retry::Rest => (MessageState::Deferred, row.due_ms),
+            Retry::Rest { .. } if attempts == 0 => (MessageState::Ready, row.due_ms),
+            Retry::Rest { .. } => (MessageState::Deferred, row.due_ms),
             Retry::After(wait) => (MessageState::Deferred, now_ms + wait.as_millis() as i64),
-            Retry::Scheduled => {
+            Retry::Scheduled | Retry::RefuseRest => {
                 let wait = shared.tuning().backoff.delay(attempts, fastrand::f64());
                 (MessageState::Deferred, now_ms + wait.as_millis() as i64)
             }
         },
     };
     let next_recipient = match settlement.retry {
-        Retry::Rest => {
-            let numbers = settlement.recipients.iter().map(|one| one.number);
-            numbers.max().map(|last| i64::from(last) + 1)
-        }
+        Retry::Rest { from } => Some(from),
         Retry::WithoutCounting => None,
-        Retry::Scheduled | Retry::After(_) => Some(0),
+        Retry::Scheduled | Retry::After(_) | Retry::RefuseRest => Some(0),
     };
     let ended = pending == 0;
-    let wall_ms = wall_ms();
     let content_goes = state == MessageState::Delivered;
     connection
         .prepare_cached(
             "UPDATE message SET state = ?2, due_ms = ?3, attempts = ?4, last_reply = ?5,
-                 ended_wall_ms = ?6, stored = iif(?7, 0, stored),
+                 ended_wall_ms = ?6, stored = iif(?7, 0, stored), tell = iif(?6 IS NULL, tell, 0),
                  next_recipient = coalesce(?8, next_recipient)
              WHERE seq = ?1",
         )?
@@ -216,13 +230,17 @@ pub(super) fn settle(
             content_goes,
             next_recipient,
         ])?;
+    if state == MessageState::Failed {
+        notice::owe(connection, seq)?;
+    }
     if content_goes && row.stored != STORED_FILE {
         connection
             .prepare_cached("DELETE FROM content WHERE seq = ?1")?
             .execute([seq])?;
     }
-    let retry_in = (state == MessageState::Deferred || settlement.retry == Retry::Rest)
-        .then(|| Duration::from_millis((due_ms - now_ms).max(0) as u64));
+    let retry_in = (state == MessageState::Deferred
+        || matches!(settlement.retry, Retry::Rest { .. }))
+    .then(|| Duration::from_millis((due_ms - now_ms).max(0) as u64));
     Ok(Settled {
         outcome: Outcome {
             state,
@@ -231,7 +249,7 @@ pub(super) fn settle(
             age: Duration::from_millis((wall_ms - row.received_wall_ms).max(0) as u64),
         },
         account: row.account,
-        released_bytes: ended.then_some(row.size_bytes as u64),
+        released: ended.then(|| (shared.room.holder(&row.client), row.size_bytes as u64)),
         content_file: (content_goes && row.stored == STORED_FILE)
             .then(|| QueueId::parse(&row.id).ok())
             .flatten(),
@@ -258,6 +276,7 @@ fn record_attempt(
     seq: i64,
     account: &str,
     settlement: &Settlement,
+    wall_ms: i64,
 ) -> rusqlite::Result<()> {
     let mut words = Vec::new();
     for (disposition, word) in [
@@ -287,7 +306,7 @@ fn record_attempt(
         .execute(params![
             seq,
             started_wall_ms,
-            wall_ms(),
+            wall_ms,
             account,
             settlement.remote,
             words.join(", "),
@@ -306,6 +325,14 @@ fn census(connection: &Connection, seq: i64) -> rusqlite::Result<(u32, u32)> {
              FROM recipient WHERE seq = ?1",
         )?
         .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Pending recipients of a message that was refused as a whole fail with it.
+fn refuse_rest(connection: &Connection, seq: i64, reply: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE recipient SET state = 2, reply = ?2 WHERE seq = ?1 AND state = 0")?
+        .execute(params![seq, reply])?;
+    Ok(())
 }
 
 /// Pending recipients of a message that is too old fail; each keeps the reply it last got.

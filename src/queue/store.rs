@@ -11,16 +11,18 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::queue::batch::Intakes;
 use crate::queue::bounds::Room;
-use crate::queue::clock::{QueueClock, wall_ms};
+use crate::queue::clock::{MachineTime, QueueClock, Time};
+use crate::queue::commits::Commits;
 use crate::queue::id::QueueIdGenerator;
 use crate::queue::lease::Dropped;
 use crate::queue::lock::{FolderLock, LockError};
 use crate::queue::op::Op;
 use crate::queue::writer;
 use crate::queue::{
-    Backoff, Draft, DraftError, Full, Leased, Limits, OpenError, QueueId, Reader, Sender,
-    StorageError, content, presented, schema,
+    Backoff, CommitCounts, Draft, DraftError, Full, Leased, Limits, OpenError, QueueId, Reader,
+    Sender, StorageError, content, presented, query, schema,
 };
 
 /// What the queue needs to know.
@@ -50,7 +52,7 @@ pub struct Retention {
 }
 
 /// Of one round of housekeeping: what is left waits for the next.
-const SWEEPS_MAX: usize = 50;
+const SWEEPS_MAX: usize = 200;
 
 /// What can change while the queue is open, with effect from the next commit or settlement on.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +89,9 @@ pub(super) struct Shared {
     tuning: RwLock<Tuning>,
     pub(super) clock: QueueClock,
     pub(super) room: Arc<Room>,
+    pub(super) commits: Commits,
     pub(super) ids: QueueIdGenerator,
+    pub(super) intakes: Intakes,
     /// Leases that were dropped; the writer makes them ready again with its next batch.
     pub(super) dropped_leases: Mutex<Vec<Dropped>>,
     /// By account.
@@ -95,6 +99,8 @@ pub(super) struct Shared {
     /// Weak, so that the inbox closes with the last [`Queue`].
     nudge: mpsc::WeakSender<Op>,
     wakers: Mutex<HashMap<String, Arc<Notify>>>,
+    /// Somebody is to be told of a failure.
+    pub(super) owing: Arc<Notify>,
     latched: watch::Sender<bool>,
 }
 
@@ -160,6 +166,10 @@ impl Queue {
     /// Opens or makes the folder, takes its lock, brings the schema up to date, frees what a crash
     /// left behind and starts the writer. Blocking: a second of work at most with a full queue.
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
+        Self::open_at(settings, Arc::new(MachineTime))
+    }
+
+    pub(super) fn open_at(settings: Settings, time: Arc<dyn Time>) -> Result<Self, OpenError> {
         let tuning = RwLock::new(Tuning::of(&settings));
         let Settings {
             directory, limits, ..
@@ -180,18 +190,22 @@ impl Queue {
         let connection = schema::open_writer(&directory.join("queue.db"))?;
         let node = node_of(&connection)?;
         let newest = newest_id(&connection)?;
-        let void = presented::void_leases(&connection, wall_ms())?;
+        let clock = QueueClock::load(&connection, time)?;
+        let void = presented::void_leases(&connection, clock.now_ms())?;
         sweep_content(&connection, &directory)?;
-        let (messages, bytes) = waiting(&connection)?;
+        let held = waiting(&connection)?;
         let (ops, inbox) = mpsc::channel(writer::INBOX_MAX);
         let shared = Arc::new(Shared {
-            clock: stored_clock(&connection)?,
-            room: Room::new(limits, &directory, messages, bytes),
+            clock,
+            room: Room::new(limits, &directory, held),
+            commits: Commits::new(),
             ids: QueueIdGenerator::new(node, newest),
+            intakes: Intakes::default(),
             dropped_leases: Mutex::new(void),
             senders: Mutex::default(),
             nudge: ops.downgrade(),
             wakers: Mutex::default(),
+            owing: Arc::default(),
             latched: watch::Sender::new(false),
             tuning,
             directory: directory.clone(),
@@ -215,15 +229,31 @@ impl Queue {
         FolderLock::is_held(directory)
     }
 
-    /// Begins taking a message in, with room for `size_bytes` as announced, or for none yet.
+    /// Begins taking a message in, with room for `size_bytes` as announced, or for none yet. It is
+    /// an operator's: only the bounds limit it.
     ///
     /// # Errors
-    /// When a bound is reached: the client gets a 452 it can retry.
+    /// When a bound is reached.
     pub fn draft(&self, size_bytes: Option<u64>) -> Result<Draft, DraftError> {
+        self.draft_of(None, size_bytes)
+    }
+
+    /// As [`Queue::draft`], for the client at this address, which needs a share of the room when there
+    /// is little left.
+    ///
+    /// # Errors
+    /// When a bound is reached, or the client's share: it gets a 452 and tries again.
+    pub fn draft_from(&self, client: &str, size_bytes: Option<u64>) -> Result<Draft, DraftError> {
+        self.draft_of(Some(client), size_bytes)
+    }
+
+    fn draft_of(&self, client: Option<&str>, size_bytes: Option<u64>) -> Result<Draft, DraftError> {
         if self.shared.is_latched() {
             return Err(StorageError::Latched.into());
         }
-        let reservation = self.shared.room.reserve(size_bytes.unwrap_or(0))?;
+        let room = &self.shared.room;
+        let holder = client.map(|client| room.holder(client));
+        let reservation = room.reserve(holder, size_bytes.unwrap_or(0))?;
         Ok(Draft::new(self.clone(), reservation))
     }
 
@@ -248,6 +278,11 @@ impl Queue {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         Arc::clone(wakers.entry(account.to_owned()).or_default())
+    }
+
+    /// Is notified when a message has failed that somebody may have to be told of.
+    pub fn owing_waker(&self) -> Arc<Notify> {
+        Arc::clone(&self.shared.owing)
     }
 
     /// Starts or stops the account's active time: messages age only while it runs (promise 4).
@@ -282,8 +317,17 @@ impl Queue {
         for _ in 0..SWEEPS_MAX {
             let (answer, answered) = oneshot::channel();
             self.send(Op::Maintain { answer }).await?;
-            let more = answered.await.map_err(|_| StorageError::Closed)??;
-            if !more {
+            let swept = answered.await.map_err(|_| StorageError::Closed)??;
+            let shared = Arc::clone(&self.shared);
+            // Large files take a disk long to remove. What is left when this fails, or when nobody waits
+            // for it any more, the next start sweeps.
+            let remove = move || {
+                for id in swept.content_files {
+                    content::remove(&shared.directory, id);
+                }
+            };
+            let _ = tokio::task::spawn_blocking(remove).await;
+            if !swept.more {
                 break;
             }
         }
@@ -295,6 +339,11 @@ impl Queue {
         self.shared.room.used()
     }
 
+    /// What its transactions came to so far.
+    pub fn commits(&self) -> CommitCounts {
+        self.shared.commits.counts()
+    }
+
     /// The bounds in force.
     pub fn limits(&self) -> Limits {
         self.shared.room.limits()
@@ -302,7 +351,7 @@ impl Queue {
 
     /// Why nothing more is accepted at the moment, if so.
     pub fn is_full(&self) -> Option<Full> {
-        self.shared.room.reserve(0).err()
+        self.shared.room.reserve(None, 0).err()
     }
 
     /// Whether a storage failure has stopped the queue.
@@ -410,23 +459,19 @@ fn sweep_content(connection: &Connection, directory: &Path) -> Result<(), OpenEr
     Ok(())
 }
 
-fn waiting(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
-    connection.query_row(
-        "SELECT count(*), coalesce(sum(size_bytes), 0) FROM message WHERE state < 4",
-        [],
-        |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)),
-    )
-}
-
-fn stored_clock(connection: &Connection) -> rusqlite::Result<QueueClock> {
-    let last_ms: Option<i64> = connection
-        .query_row("SELECT value FROM meta WHERE key = 'queue_ms'", [], |row| {
-            row.get(0)
-        })
-        .optional()?;
-    let mut accounts = connection.prepare("SELECT name, active_ms FROM account")?;
-    let active = accounts
-        .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?
-        .collect::<rusqlite::Result<Vec<(String, u64)>>>()?;
-    Ok(QueueClock::new(last_ms.unwrap_or(0), active))
+/// Messages and bytes that wait, by client; a client may be there more than once.
+fn waiting(connection: &Connection) -> rusqlite::Result<Vec<(String, u64, u64)>> {
+    // Grouped as the index is sorted, so that nothing is sorted again.
+    let mut groups = connection.prepare(
+        "SELECT client, count(*), sum(size_bytes) FROM message INDEXED BY message_waiting
+         WHERE state < 4 GROUP BY account, state, client",
+    )?;
+    let counted = groups.query_map([], |row| {
+        Ok((
+            query::text(row, 0)?,
+            query::number(row, 1)?.max(0) as u64,
+            query::number(row, 2)?.max(0) as u64,
+        ))
+    })?;
+    counted.collect()
 }

@@ -1,11 +1,16 @@
 //! The queue as a whole, on a real folder.
 
+mod clock;
 mod damage;
+mod dsn;
+mod fairness;
 mod hands;
 mod history;
 mod migration;
+mod notice;
 mod opening;
 mod parts;
+mod time;
 mod transfer;
 mod verify;
 
@@ -52,9 +57,7 @@ async fn close(queue: Queue) {
 pub(super) fn submission(recipients: &[&str]) -> Submission {
     let recipients = recipients
         .iter()
-        .map(|address| Recipient {
-            forward_path: Mailbox::parse(address).unwrap(),
-        })
+        .map(|address| Recipient::from(Mailbox::parse(address).unwrap()))
         .collect();
     let reverse_path = ReversePath::parse("scanner@contoso.com").unwrap();
     Submission {
@@ -101,6 +104,7 @@ fn settlement(recipients: Vec<RecipientOutcome>, retry: Retry) -> Settlement {
         started_at: SystemTime::now(),
         remote: "smtp.office365.com".into(),
         connection: Some(7),
+        transactions: 1,
         uncertain: false,
     }
 }

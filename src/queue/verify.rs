@@ -7,8 +7,10 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
+use crate::mail::dsn::{EnvelopeId, Notify, OriginalRecipient, Ret};
 use crate::mail::{Mailbox, ReversePath};
 use crate::queue::insert::{STORED_FILE, STORED_INLINE};
+use crate::queue::lease::parameter;
 use crate::queue::query::{number, text};
 use crate::queue::{MessageState, Queue, QueueId, StorageError, content, schema};
 
@@ -123,6 +125,8 @@ struct Row {
     stored: i64,
     reverse_path: String,
     damage: Option<String>,
+    /// Whether RET and ENVID, if there are any, can be sent.
+    can_be_told: bool,
     /// Whether every value is of the kind it should be.
     is_well_formed: bool,
 }
@@ -132,7 +136,8 @@ fn page(connection: &Connection, after: i64) -> Result<Vec<Row>, StorageError> {
         "SELECT seq, id, state, account, size_bytes, stored, reverse_path, damage,
              typeof(id) || typeof(account) || typeof(reverse_path) = 'texttexttext'
                  AND typeof(state) || typeof(size_bytes) || typeof(stored) || typeof(attempts)
-                     = 'integerintegerintegerinteger'
+                     = 'integerintegerintegerinteger',
+             ret, envelope_id
          FROM message WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     )?;
     let rows = statement.query_map(params![after, PAGE], |row| {
@@ -146,6 +151,8 @@ fn page(connection: &Connection, after: i64) -> Result<Vec<Row>, StorageError> {
             reverse_path: text(row, 6)?,
             damage: row.get(7).unwrap_or_default(),
             is_well_formed: number(row, 8)? != 0,
+            can_be_told: parameter(row, 9, Ret::parse).is_ok()
+                && parameter(row, 10, EnvelopeId::parse).is_ok(),
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -203,6 +210,9 @@ fn examine(
     if waits && ReversePath::parse(&row.reverse_path).is_err() {
         wrong.push("its reverse-path is no address".to_owned());
     }
+    if waits && !row.can_be_told {
+        wrong.push("its RET or ENVID is malformed".to_owned());
+    }
     examine_recipients(connection, row, waits, &mut wrong)?;
     match examine_content(connection, directory, row, id, waits)? {
         Ok(bytes) => verdict.content_bytes += bytes,
@@ -224,8 +234,10 @@ fn examine_recipients(
     waits: bool,
     wrong: &mut Vec<String>,
 ) -> Result<(), StorageError> {
-    let mut statement = connection
-        .prepare_cached("SELECT address, state FROM recipient WHERE seq = ?1 ORDER BY n")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT address, state, notify, original_recipient FROM recipient
+         WHERE seq = ?1 ORDER BY n",
+    )?;
     let mut rows = statement.query([row.seq])?;
     let (mut recipients, mut pending) = (0_u64, 0_u64);
     while let Some(recipient) = rows.next()? {
@@ -235,6 +247,13 @@ fn examine_recipients(
         let address = recipient.get_ref(0)?.as_str().unwrap_or_default();
         if is_pending && Mailbox::parse(address).is_err() {
             wrong.push(format!("its recipient {recipients} is no address"));
+        }
+        let can_be_told = parameter(recipient, 2, Notify::parse).is_ok()
+            && parameter(recipient, 3, OriginalRecipient::parse).is_ok();
+        if is_pending && !can_be_told {
+            wrong.push(format!(
+                "NOTIFY or ORCPT of its recipient {recipients} is malformed"
+            ));
         }
     }
     if recipients == 0 {

@@ -1,6 +1,6 @@
 //! The one thread that writes: group commit.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tokio::sync::mpsc;
 
+use crate::queue::batch::Batch;
 use crate::queue::change;
 use crate::queue::insert::{self, NewContent, NewMessage};
 use crate::queue::lease::Dropped;
@@ -18,16 +19,11 @@ use crate::queue::lock::FolderLock;
 use crate::queue::op::{Done, Op, Transaction};
 use crate::queue::settle;
 use crate::queue::store::Shared;
-use crate::queue::{Receipt, StorageError, content, lease, retention};
+use crate::queue::turn::Turns;
+use crate::queue::{MessageState, Receipt, StorageError, content, lease, notice, retention};
 
 /// Requests that may wait; sessions beyond that wait for a place.
 pub(super) const INBOX_MAX: usize = 1024;
-
-/// Requests that share one transaction.
-const BATCH_MAX: usize = 256;
-
-/// Content that shares one transaction.
-const BATCH_MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Pages in the write-ahead log after which it is folded back into the database.
 const CHECKPOINT_PAGES: i64 = 4000;
@@ -46,6 +42,7 @@ pub(super) fn spawn(
         shared,
         inbox,
         broken: Cell::default(),
+        turns: RefCell::default(),
         refusing: false,
         checkpoint_after: None,
         _lock: lock,
@@ -61,6 +58,8 @@ struct Writer {
     inbox: mpsc::Receiver<Op>,
     /// What has undone the transaction in progress, not only the request that met it.
     broken: Cell<Option<StorageError>>,
+    /// Whose mail is leased next.
+    turns: RefCell<Turns>,
     /// Storing failed last time: said once, and once more when it works again.
     refusing: bool,
     checkpoint_after: Option<Instant>,
@@ -72,18 +71,10 @@ impl Writer {
     fn run(mut self) {
         let mut closing = false;
         while !closing {
-            let Some(first) = self.inbox.blocking_recv() else {
+            let Some(batch) = Batch::receive(&mut self.inbox, &self.shared.intakes) else {
                 break;
             };
-            let mut batch = vec![first];
-            let mut bytes = batch.iter().map(Op::inline_bytes).sum::<usize>();
-            while batch.len() < BATCH_MAX && bytes < BATCH_MAX_BYTES {
-                let Ok(op) = self.inbox.try_recv() else {
-                    break;
-                };
-                bytes += op.inline_bytes();
-                batch.push(op);
-            }
+            let batch = batch.ops;
             closing = batch.iter().any(|op| matches!(op, Op::Close));
             self.write(batch);
             self.checkpoint_if_long();
@@ -104,10 +95,15 @@ impl Writer {
         }
         let mut batch = batch.into_iter();
         let mut transaction = Transaction::default();
+        let began = Instant::now();
         match self.transact(&mut batch, &mut transaction) {
             Ok(()) => {
-                if transaction.has_written() && mem::take(&mut self.refusing) {
-                    tracing::info!("the queue can store again");
+                if transaction.has_written() {
+                    let commits = &self.shared.commits;
+                    commits.count(transaction.messages(), began.elapsed());
+                    if mem::take(&mut self.refusing) {
+                        tracing::info!("the queue can store again");
+                    }
                 }
                 for account in transaction.released_accounts {
                     self.shared.wake(&account);
@@ -188,7 +184,8 @@ impl Writer {
         }
         // They are dropped still if the transaction fails.
         transaction.released.extend_from_slice(&dropped);
-        let accounts = self.guarded(|connection| Ok(lease::release(connection, &dropped)?))?;
+        let accounts =
+            self.guarded(|connection| Ok(lease::release(connection, &self.shared, &dropped)?))?;
         transaction.released_accounts.extend(accounts);
         Ok(())
     }
@@ -243,8 +240,10 @@ impl Writer {
                 max,
                 answer,
             } => {
-                let leased = self
-                    .guarded(|connection| lease::lease(connection, &self.shared, &account, max));
+                let leased = self.guarded(|connection| {
+                    let turns = &mut self.turns.borrow_mut();
+                    lease::lease(connection, &self.shared, turns, &account, max)
+                });
                 match leased {
                     Ok(leased) => done.push(Done::Leased(leased, answer)),
                     Err(error) => drop(answer.send(Err(error))),
@@ -279,6 +278,13 @@ impl Writer {
                     Err(error) => drop(answer.send(Err(error))),
                 }
             }
+            Op::Tell { telling, answer } => {
+                let told = self.guarded(|connection| Ok(notice::tell(connection, &telling)?));
+                match told {
+                    Ok(()) => done.push(Done::Told(answer)),
+                    Err(error) => drop(answer.send(Err(error))),
+                }
+            }
             Op::Look | Op::Close => {}
         }
     }
@@ -295,7 +301,8 @@ impl Writer {
                     reservation,
                     ..
                 } = *message;
-                reservation.keep(size_bytes);
+                let holder = self.shared.room.holder(&submission.origin.client);
+                reservation.keep(holder, size_bytes);
                 if let NewContent::File(file) = content {
                     file.keep();
                 }
@@ -307,8 +314,8 @@ impl Writer {
                 let _ = answer.send(Ok(leased));
             }
             Done::Settled(settled, answer) => {
-                if let Some(bytes) = settled.released_bytes {
-                    self.shared.room.release(1, bytes);
+                if let Some((holder, bytes)) = settled.released {
+                    self.shared.room.release(holder, bytes);
                 }
                 if let Some(id) = settled.content_file {
                     content::remove(&self.shared.directory, id);
@@ -316,18 +323,19 @@ impl Writer {
                 if settled.outcome.retry_in.is_some() {
                     self.shared.wake(&settled.account);
                 }
+                if settled.outcome.state == MessageState::Failed {
+                    self.shared.owing.notify_one();
+                }
                 let _ = answer.send(Ok(settled.outcome));
             }
             Done::Maintained(swept, answer) => {
-                for id in swept.content_files {
-                    content::remove(&self.shared.directory, id);
-                }
-                let _ = answer.send(Ok(swept.more));
+                let _ = answer.send(Ok(swept));
             }
             Done::Changed(mut changed, answer) => {
                 changed.take_effect(&self.shared);
                 let _ = answer.send(Ok(*changed));
             }
+            Done::Told(answer) => drop(answer.send(Ok(()))),
         }
     }
 
@@ -377,8 +385,8 @@ impl Writer {
             }
         } else {
             let dropped = mem::take(&mut *self.dropped_leases());
-            let stored = lease::release(&self.connection, &dropped)
-                .and_then(|_| retention::store_clock(&self.connection, &self.shared));
+            let stored = lease::release(&self.connection, &self.shared, &dropped)
+                .and_then(|_| self.shared.clock.store(&self.connection));
             if let Err(error) = stored {
                 tracing::warn!(%error, "the queue's clocks could not be stored while closing");
             }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -12,8 +12,8 @@ use tracing::Instrument;
 use super::StartError;
 use super::view::AccountView;
 use crate::config::{Account as Section, Settings};
-use crate::delivery::{Cause, Dispatcher, Quota, Status};
-use crate::oauth::{TokenSource, TokenStatus};
+use crate::delivery::{Cause, Dispatcher, Quota, Status, Tenant};
+use crate::oauth::{TokenSource, TokenStatus, is_shared_tenant};
 use crate::queue::Queue;
 use crate::tls;
 
@@ -26,7 +26,18 @@ pub(super) struct Account {
     trusted: Trusted,
     tokens: Arc<Tokens>,
     quota: Quota,
+    tenant: Tenant,
+    operator_acted: Arc<Notify>,
     status: watch::Receiver<Status>,
+}
+
+/// What an account has in common with others.
+#[derive(Debug)]
+pub(super) struct Shares {
+    /// What its mailbox may use, also in the hands of the dispatcher before.
+    pub(super) quota: Quota,
+    /// What keeps all of its tenant from sending.
+    pub(super) tenant: Tenant,
 }
 
 /// An account that is ready to work.
@@ -108,7 +119,9 @@ impl Account {
             sender: section.sender.clone(),
             ..self.section.clone()
         };
-        alike == *section && self.trusted.oauth == trusted.oauth
+        alike == *section
+            && self.section.smtp.proxy == section.smtp.proxy
+            && self.trusted.oauth == trusted.oauth
     }
 
     pub(super) fn name(&self) -> &str {
@@ -122,6 +135,23 @@ impl Account {
 
     pub(super) fn quota(&self) -> &Quota {
         &self.quota
+    }
+
+    pub(super) fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// Whether the service counts both as one tenant. Under `common` each may be of another.
+    pub(super) fn is_of_tenant(&self, section: &Section) -> bool {
+        let of = &self.section;
+        (of.provider, of.cloud) == (section.provider, section.cloud)
+            && of.tenant_id.eq_ignore_ascii_case(&section.tenant_id)
+            && !is_shared_tenant(&section.tenant_id)
+    }
+
+    /// How it does.
+    pub(super) fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
     }
 
     pub(super) fn view(&self) -> AccountView {
@@ -142,14 +172,14 @@ pub(super) fn mailbox_key(section: &Section) -> String {
 }
 
 impl Opened {
-    /// Makes ready what `section` asks for. `before` is the account of that name, if there is one, and
-    /// `quota` what its mailbox may use. Nothing is asked of the network.
+    /// Makes ready what `section` asks for. `before` is the account of that name, if there is one.
+    /// Nothing is asked of the network.
     pub(super) async fn open(
         settings: &Settings,
         section: &Section,
         trusted: Trusted,
         before: Option<&Account>,
-        quota: Quota,
+        shares: Shares,
         queue: &Queue,
     ) -> Result<Self, StartError> {
         let tls = client_config(section).await?;
@@ -163,7 +193,9 @@ impl Opened {
         };
         let source = tokens.source.clone();
         let part = settings.delivery_part(section);
-        let dispatcher = Dispatcher::new(part, queue.clone(), source, tls, quota.clone());
+        let Shares { quota, tenant } = shares;
+        let (its_quota, its_tenant) = (quota.clone(), tenant.clone());
+        let dispatcher = Dispatcher::new(part, queue.clone(), source, tls, its_quota, its_tenant);
         Ok(Self {
             renew: kept.is_none(),
             account: Account {
@@ -172,6 +204,8 @@ impl Opened {
                 trusted,
                 tokens,
                 quota,
+                tenant,
+                operator_acted: dispatcher.operator_acted(),
                 status: dispatcher.status(),
             },
             dispatcher,
@@ -229,6 +263,7 @@ impl Running {
         if is_failing(source) || matches!(cause, Some(Cause::Token | Cause::Authentication)) {
             source.renew_now();
         }
+        self.account.operator_acted.notify_one();
     }
 
     /// Ends it. When this returns nothing more is leased; attempts under way end in their own time.

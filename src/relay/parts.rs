@@ -10,12 +10,12 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
-use super::account::{self, Opened, Running, Trusted};
+use super::account::{self, Opened, Running, Shares, Trusted};
 use super::reload::{Changes, Refused};
 use super::view::{Shown, View};
 use crate::admin;
 use crate::config::{Account, Settings};
-use crate::delivery::Quota;
+use crate::delivery::{self, NoticeSettings, Notices, NoticesHandle, Quota, Tenant};
 use crate::listener::{self, Listener, Stop};
 use crate::queue::Queue;
 use crate::telemetry;
@@ -41,6 +41,8 @@ pub(super) struct Parts {
     /// Quotas of mailboxes that no account uses any more, until a minute has passed.
     lingering: Vec<Lingering>,
     admin: Option<(PathBuf, CancellationToken)>,
+    /// Whoever tells senders; nobody before the start.
+    notices: Option<NoticesHandle>,
 }
 
 /// A listener at work.
@@ -92,6 +94,7 @@ impl Parts {
             accounts: BTreeMap::new(),
             lingering: Vec::new(),
             admin: None,
+            notices: None,
         }
     }
 
@@ -122,6 +125,7 @@ impl Parts {
                 ("queue changed", now.queue != settings.queue),
                 ("admin socket moved", admin.is_some()),
                 ("log level changed", now.log.level != settings.log.level),
+                ("failure notices changed", now.bounce != settings.bounce),
             ];
             let others = others.into_iter().filter(|(_, differs)| *differs);
             changes.0.extend(others.map(|(what, _)| what.to_owned()));
@@ -243,8 +247,11 @@ impl Parts {
         }
         let mut quotas = self.quotas();
         for (section, trusted, before) in to_open {
-            let quota = quota_of(&mut quotas, section);
-            let opened = Opened::open(settings, section, trusted, before, quota, &self.queue);
+            let shares = Shares {
+                quota: quota_of(&mut quotas, section),
+                tenant: self.tenant(section, &next),
+            };
+            let opened = Opened::open(settings, section, trusted, before, shares, &self.queue);
             match opened.await {
                 Ok(opened) => {
                     next.insert(section.name.clone(), Some(opened));
@@ -253,6 +260,14 @@ impl Parts {
             }
         }
         next
+    }
+
+    /// The one that other accounts of the same tenant hold, now or in a moment.
+    fn tenant(&self, section: &Account, next: &BTreeMap<String, Option<Opened>>) -> Tenant {
+        let coming = next.values().flatten().map(Opened::account);
+        let now = self.accounts.values().map(Running::account);
+        let found = coming.chain(now).find(|one| one.is_of_tenant(section));
+        found.map_or_else(Tenant::default, |one| one.tenant().clone())
     }
 
     /// Those of accounts, and of earlier ones.
@@ -319,6 +334,7 @@ impl Parts {
         self.queue.retune(&next.settings.queue_part());
         self.switch_listeners(next.listeners).await;
         self.switch_accounts(next.accounts).await;
+        self.switch_notices(&next.settings);
         if let Some(server) = next.admin {
             self.switch_admin(server);
         }
@@ -399,6 +415,24 @@ impl Parts {
         };
         self.lingering
             .retain(|one| !is_used(&one.quota) && !one.quota.is_unused());
+    }
+
+    /// After the accounts: their mail fails, and their mailboxes write of it.
+    fn switch_notices(&mut self, settings: &Settings) {
+        let accounts = self.accounts.iter();
+        let statuses = accounts.map(|(name, at_work)| (name.clone(), at_work.account().status()));
+        let part = settings.notice_part(&statuses.collect(), delivery::meaning);
+        match &self.notices {
+            Some(handle) => handle.apply(part),
+            None => self.notices = Some(self.start_notices(part)),
+        }
+    }
+
+    fn start_notices(&mut self, settings: NoticeSettings) -> NoticesHandle {
+        let (notices, handle) = Notices::new(self.queue.clone(), settings);
+        let stop = self.stop.drain.child_token();
+        self.sending.spawn(notices.run(stop));
+        handle
     }
 
     fn switch_admin(&mut self, server: admin::Server) {

@@ -126,50 +126,50 @@ fn listener((name, address): &(String, SocketAddr)) -> ListenerStatus {
     }
 }
 
+const DAY_IS_USED_UP: &str = "the recipients of the last 24 hours have reached recipients_per_day";
+
 impl AccountView {
     /// `counts` tells what is queued.
     fn status(&self, view: &View, shown: &Shown, counts: &States) -> AccountStatus {
         let delivery = self.delivery.borrow().clone();
         let token = TokenReport::of(&self.token.borrow());
-        let (state, reason, since, next_probe_at) = match delivery.trouble {
-            Some(trouble) => (
-                if trouble.is_probing {
-                    AccountState::Probing
-                } else {
-                    AccountState::Paused
-                },
-                Some(trouble.reason),
-                wall(trouble.since),
-                Some(wall(trouble.next_probe)),
-            ),
-            None if let Some(throttled) = delivery.throttled => (
-                AccountState::Throttled,
-                Some("the recipients of the last 24 hours reach recipients_per_day".to_owned()),
-                wall(throttled.since),
-                Some(wall(throttled.until)),
-            ),
-            None if token.state == TokenState::Starting => {
-                (AccountState::Starting, None, view.started_at, None)
-            }
-            None => (
-                AccountState::Ready,
-                None,
-                delivery.ready_since.map_or(view.started_at, wall),
-                None,
-            ),
+        let throttled = delivery.throttled.filter(|_| delivery.trouble.is_none());
+        let since = match (&delivery.trouble, throttled) {
+            (Some(trouble), _) => wall(trouble.since),
+            (None, Some(throttled)) => wall(throttled.since),
+            (None, None) => delivery.ready_since.map_or(view.started_at, wall),
         };
+        let state = match delivery.state {
+            delivery::State::Ready if token.state == TokenState::Starting => AccountState::Starting,
+            delivery::State::Ready => AccountState::Ready,
+            delivery::State::Refreshing => AccountState::Refreshing,
+            delivery::State::Throttled => AccountState::Throttled,
+            delivery::State::Paused => AccountState::Paused,
+            delivery::State::Blocked => AccountState::Blocked,
+        };
+        let trouble = delivery.trouble.as_ref();
+        let rule = trouble.and_then(|trouble| trouble.rule);
         AccountStatus {
             name: self.name.clone(),
             mailbox: self.mailbox.clone(),
             host: self.host.clone(),
             state,
-            reason,
+            reason: match trouble {
+                Some(trouble) => Some(trouble.reason.clone()),
+                None => throttled.map(|_| DAY_IS_USED_UP.to_owned()),
+            },
+            rule: rule.map(|rule| rule.key.to_owned()),
+            why: rule.map(|rule| rule.sentence.to_owned()),
+            remedy: rule.map(|rule| rule.remedy.to_owned()),
             since,
-            next_probe_at,
+            next_probe_at: trouble.map(|trouble| wall(trouble.next_probe)),
+            probing: trouble.is_some_and(|trouble| trouble.is_probing),
             connections: delivery.connections as u32,
-            pace: self.pace(shown, counts, delivery.throttled.map(|one| one.until)),
+            pace: self.pace(shown, counts, throttled.map(|one| one.until)),
             token,
             last_error: delivery.last_error,
+            unknown_replies: delivery.unknown_replies.count,
+            last_unknown_reply: delivery.unknown_replies.last,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Shared;
 use super::fault::{Fault, Step, TokenFault};
 use super::ledger::{Message, Stats, Violation};
+use super::replies;
 use super::settings::Settings;
 use super::tokens::{Grant, RandomError};
 use crate::secret::Secret;
@@ -32,6 +33,15 @@ impl Control {
     /// are carried out in turn. Of more than 1,000 orders that wait for one step the oldest are dropped.
     pub fn smtp_fault(&self, step: Step, fault: Fault, count: Option<usize>) {
         self.shared.faults.order_smtp(step, fault, count);
+    }
+
+    /// Orders a documented reply, by name or enhanced code, where Exchange gives it; `false` when there is none.
+    pub fn documented_fault(&self, name: &str, count: Option<usize>) -> bool {
+        let known = replies::find(name);
+        if let Some(known) = known {
+            self.smtp_fault(known.at, Fault::Reply(known.text.to_owned()), count);
+        }
+        known.is_some()
     }
 
     /// Orders a fault for the next `count` requests to the token endpoint, in place of an earlier one; `None` as

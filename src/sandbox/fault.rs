@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::replies;
+
 /// Orders that wait for one step; an order above this replaces the oldest.
 const ORDERS_MAX: usize = 1_000;
 
@@ -193,57 +195,17 @@ impl<K: Eq + Hash, F: Clone> Orders<K, F> {
     }
 }
 
-/// Where a recipient's fault shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// As the reply to RCPT.
-    Rcpt,
-    /// As the final reply, for the whole message.
-    EndOfData,
-}
-
-/// Reply texts that a recipient can ask for (facts B.1, B.4, C.2).
-const BY_RECIPIENT: [(&str, Place, &str); 6] = [
-    (
-        "4.3.2",
-        Place::Rcpt,
-        "432 4.3.2 STOREDRV.Deliver; recipient thread limit exceeded",
-    ),
-    (
-        "5.1.1",
-        Place::Rcpt,
-        "550 5.1.1 RESOLVER.ADR.RecipNotFound; not found",
-    ),
-    (
-        "4.7.500",
-        Place::EndOfData,
-        "451 4.7.500 Server busy. Please try again later",
-    ),
-    (
-        "5.2.0",
-        Place::EndOfData,
-        "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException",
-    ),
-    (
-        "5.2.2",
-        Place::EndOfData,
-        "554 5.2.2 mailbox full; STOREDRV.Submission.Exception:QuotaExceededException.MapiExceptionShutoffQuotaExceeded",
-    ),
-    (
-        "5.2.252",
-        Place::EndOfData,
-        "554 5.2.252 SendAsDenied; <mailbox> not allowed to send as <sender>; STOREDRV.Submission.Exception:\
-         SendAsDeniedException.MapiExceptionSendAsDenied; Failed to process message due to a permanent exception with \
-         message [BeginDiagnosticData]Cannot submit message. [EndDiagnosticData]",
-    ),
-];
-
-/// The fault that `fault+CODE@domain` asks for; any code of class 4 or 5 that is not in the table is answered at RCPT.
-pub(super) fn by_recipient(recipient: &str) -> Option<(Place, String)> {
+/// The fault that `fault+NAME@domain` or `fault+CODE@domain` asks for: a documented reply, at the end of data if
+/// that is where it belongs and else at RCPT; or any other code of class 4 or 5, at RCPT.
+pub(super) fn by_recipient(recipient: &str) -> Option<(Step, String)> {
     let (local_part, _) = recipient.rsplit_once('@')?;
     let code = local_part.strip_prefix("fault+")?;
-    if let Some((_, place, text)) = BY_RECIPIENT.iter().find(|(known, ..)| *known == code) {
-        return Some((*place, (*text).to_owned()));
+    if let Some(known) = replies::find(code) {
+        let at = match known.at {
+            Step::EndOfData => Step::EndOfData,
+            _ => Step::Rcpt,
+        };
+        return Some((at, known.text.to_owned()));
     }
     let numbers = code.split('.').all(|part| {
         (1..=3).contains(&part.len()) && part.bytes().all(|octet| octet.is_ascii_digit())
@@ -257,7 +219,7 @@ pub(super) fn by_recipient(recipient: &str) -> Option<(Place, String)> {
         _ => return None,
     };
     let text = format!("{reply} {code} Fault asked for by the recipient's address");
-    Some((Place::Rcpt, text))
+    Some((Step::Rcpt, text))
 }
 
 #[cfg(test)]
@@ -305,17 +267,25 @@ mod tests {
                 .unwrap()
                 .starts_with("451 4.9.9 ")
         );
-        assert!(
-            text("fault+5.7.139@x.example")
-                .unwrap()
-                .starts_with("550 5.7.139 ")
-        );
+        for (recipient, start) in [
+            (
+                "fault+5.7.139@x",
+                "535 5.7.139 Authentication unsuccessful, Smtp",
+            ),
+            ("fault+submission-quota-exceeded@x", "554 5.2.0 STOREDRV"),
+            ("fault+Conditional_Access@x", "535 5.7.139 "),
+            ("fault+5.9.9@x", "550 5.9.9 "),
+        ] {
+            let text = text(recipient).unwrap();
+            assert!(text.starts_with(start), "{recipient}: {text}");
+        }
         for other in [
             "fault@x",
             "fault+@x",
             "fault+2.0.0@x",
             "fault+5.1@x",
             "fault+5.1.x@x",
+            "fault+no_such_thing@x",
             "a@x",
         ] {
             assert_eq!(text(other), None, "{other}");

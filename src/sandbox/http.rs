@@ -136,11 +136,13 @@ async fn revoke_tokens(State(control): State<Control>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// `{"step":"auth","reply":"535 ...","count":1}` or `{"step":"mail","action":"disconnect"}`.
+/// `{"step":"auth","reply":"535 ...","count":1}`, `{"step":"mail","action":"disconnect"}` or
+/// `{"documented":"conditional_access"}`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SmtpOrder {
-    step: Step,
+    step: Option<Step>,
+    documented: Option<String>,
     reply: Option<String>,
     action: Option<Action>,
     count: Option<usize>,
@@ -155,18 +157,52 @@ enum Action {
 }
 
 async fn smtp_fault(State(control): State<Control>, Json(order): Json<SmtpOrder>) -> Response {
-    let fault = match (order.reply, order.action) {
-        (Some(reply), None) if !reply.is_empty() => Fault::Reply(reply),
-        (None, Some(Action::Disconnect)) => Fault::Disconnect,
-        (None, Some(Action::Hang)) => Fault::Hang,
-        (None, Some(Action::DisconnectAfterAccept)) => Fault::DisconnectAfterAccept,
+    let (step, fault) = match order {
+        SmtpOrder {
+            step: None,
+            documented: Some(name),
+            reply: None,
+            action: None,
+            count,
+        } => {
+            if control.documented_fault(&name, count) {
+                return StatusCode::NO_CONTENT.into_response();
+            }
+            let text = "no documented reply of that name, see docs/replies.md\n";
+            return (StatusCode::NOT_FOUND, text).into_response();
+        }
+        SmtpOrder {
+            step: Some(step),
+            documented: None,
+            reply: Some(reply),
+            action: None,
+            ..
+        } if !reply.is_empty() => (step, Fault::Reply(reply)),
+        SmtpOrder {
+            step: Some(step),
+            documented: None,
+            reply: None,
+            action: Some(action),
+            ..
+        } => (step, action.into()),
         _ => {
-            let text = "give either \"reply\" or \"action\"\n";
+            let text =
+                "give \"step\" with either \"reply\" or \"action\", or \"documented\" alone\n";
             return (StatusCode::UNPROCESSABLE_ENTITY, text).into_response();
         }
     };
-    control.smtp_fault(order.step, fault, order.count);
+    control.smtp_fault(step, fault, order.count);
     StatusCode::NO_CONTENT.into_response()
+}
+
+impl From<Action> for Fault {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Disconnect => Self::Disconnect,
+            Action::Hang => Self::Hang,
+            Action::DisconnectAfterAccept => Self::DisconnectAfterAccept,
+        }
+    }
 }
 
 /// `{"fault":"slow","seconds":5,"count":1}`.

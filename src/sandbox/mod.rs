@@ -50,6 +50,7 @@ mod http;
 mod inbox;
 mod ledger;
 mod mailboxes;
+mod replies;
 mod session;
 mod settings;
 mod smtp;
@@ -86,6 +87,7 @@ pub use self::certificate::CertificateError;
 pub use self::control::Control;
 pub use self::fault::{Fault, Step, TokenFault};
 pub use self::ledger::{Message, Stats, Violation};
+pub use self::replies::{Documented, documented};
 pub use self::settings::{Excess, Limits, Settings, Store};
 pub use self::tokens::RandomError;
 

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Shared;
 use super::command::{Command, Mail};
-use super::fault::{self, Fault, Place, Step};
+use super::fault::{self, Fault, Step};
 use super::ledger::Count;
 use super::mailboxes::Seat;
 use super::voice::{HOST, Voice};
@@ -366,9 +366,11 @@ impl Session {
             Struck::Nothing => "250 2.1.5 Recipient OK".to_owned(),
         };
         let by_recipient = fault::by_recipient(&recipient);
-        if let Some((Place::Rcpt, text)) = &by_recipient {
+        if let Some((Step::Rcpt, text)) = &by_recipient {
             self.excused = true;
-            return self.say(wire, text).await;
+            let next = self.say(wire, text).await?;
+            let closes = text.starts_with("421");
+            return Ok(if closes { Next::Close } else { next });
         }
         if let Some(transaction) = &mut self.transaction {
             transaction.recipients.push(recipient);

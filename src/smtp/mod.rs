@@ -38,10 +38,7 @@ mod xoauth2;
 pub use client::{
     Capabilities, Client, ClientError, ClientSettings, Event, Step, Tls, TransactionOutcome,
 };
-pub use command::{
-    Command, CommandError, EnvelopeId, MailParameters, Notify, OriginalRecipient, RcptParameters,
-    Ret, Verb,
-};
+pub use command::{Command, CommandError, MailParameters, RcptParameters, Verb};
 pub use data::{BareNewline, ContentDecoder, ContentEncoder, ContentProgress};
 pub use line::{AUTH_LINE_MAX_OCTETS, COMMAND_LINE_MAX_OCTETS, Line, LineFramer};
 pub(crate) use reply::reply;

@@ -148,9 +148,7 @@ impl Upstream {
 fn envelope(recipients: &[String]) -> Envelope {
     let recipients = recipients
         .iter()
-        .map(|text| Recipient {
-            forward_path: Mailbox::parse(text).unwrap(),
-        })
+        .map(|text| Recipient::from(Mailbox::parse(text).unwrap()))
         .collect();
     Envelope::new(ReversePath::Null, recipients, BodyType::EightBitMime, false).unwrap()
 }

@@ -111,9 +111,8 @@ pub(crate) fn open_queue(directory: &Path) -> Queue {
 }
 
 pub(crate) fn submission(account: &str) -> Submission {
-    let recipients = ["desk@contoso.com", "archive@contoso.com"].map(|address| Recipient {
-        forward_path: Mailbox::parse(address).unwrap(),
-    });
+    let recipients = ["desk@contoso.com", "archive@contoso.com"]
+        .map(|address| Recipient::from(Mailbox::parse(address).unwrap()));
     let reverse_path = ReversePath::parse("scanner@contoso.com").unwrap();
     let envelope = Envelope::new(reverse_path, recipients.to_vec(), BodyType::SevenBit, false);
     Submission {
@@ -153,6 +152,7 @@ pub(crate) async fn defer_oldest(queue: &Queue, account: &str) {
         started_at: std::time::SystemTime::now(),
         remote: "smtp.office365.com".into(),
         connection: Some(7),
+        transactions: 1,
         uncertain: false,
         reply: "451 4.7.0 server busy".into(),
     };

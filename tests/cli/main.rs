@@ -35,7 +35,13 @@ fn help_mentions_every_command() {
         (&["demo", "--help"], &["--once"]),
         (
             &["sandbox", "--help"],
-            &["--smtp", "--http", "--directory", "--no-limits"],
+            &[
+                "--smtp",
+                "--http",
+                "--directory",
+                "--no-limits",
+                "--discard",
+            ],
         ),
         (&["config", "--help"], &["check", "show"]),
         (

@@ -1,6 +1,6 @@
 //! `status`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::bench::{Bench, answer, ask, assert_exit, close, stderr, stdout, submit};
 
@@ -26,6 +26,12 @@ async fn status_tells_whether_a_daemon_runs() {
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["running"], true);
     assert_eq!(json["queue"]["counts"]["default"]["ready"], 1);
+    let commits = &json["queue"]["commits"];
+    assert_eq!(
+        (&commits["count"], &commits["messages"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(commits["by_messages"][1], json!({"at_most": 1, "count": 1}));
     stop.cancel();
     while bench.socket().exists() {
         tokio::task::yield_now().await;

@@ -13,6 +13,8 @@
 pub mod client;
 pub mod daemon;
 pub mod folder;
+pub mod proxy;
+pub mod upstream;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -200,4 +202,11 @@ impl Bench {
         let violations = self.sandbox.control().violations();
         assert!(violations.is_empty(), "{violations:?}");
     }
+}
+
+/// The runtime's clock jumps ahead; every wait that ends by then has ended. For tests of one thread.
+pub async fn jump(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }

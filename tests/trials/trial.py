@@ -50,10 +50,10 @@ def environment():
 class Sandbox:
     """The stand-in for Exchange Online, which outlives every daemon."""
 
-    def __init__(self, exorelay, folder, limits=False):
+    def __init__(self, exorelay, folder, *options, limits=False):
         self.folder = folder / "sandbox"
         command = [exorelay, "sandbox", "--smtp", "127.0.0.1:0", "--http", "127.0.0.1:0"]
-        command += ["--directory", str(self.folder)]
+        command += ["--directory", str(self.folder), *options]
         command += [] if limits else ["--no-limits"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
         atexit.register(self.process.kill)

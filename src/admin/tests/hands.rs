@@ -22,6 +22,8 @@ fn request() -> ImportRequest {
         recipients: vec!["desk@contoso.com".into()],
         account: "default".into(),
         smtputf8: false,
+        ret: None,
+        envelope_id: None,
         held: false,
         last_reply: None,
         listener: "import".into(),

@@ -194,9 +194,11 @@ impl Args {
         }
         Ok(ImportRequest {
             reverse_path: from,
-            recipients: self.to.clone(),
+            recipients: self.to.iter().map(Into::into).collect(),
             account: sidecar.map_or_else(String::new, |one| one.message.message.account.clone()),
             smtputf8: false,
+            ret: None,
+            envelope_id: None,
             held: false,
             last_reply: None,
             listener: "import".to_owned(),

@@ -10,6 +10,7 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::history::origin;
 use crate::cli::output::Output;
 use crate::cli::text::{count, harmless, local_time, since, size, until};
+use crate::delivery::{Rule, explain};
 use crate::queue::{
     AttemptRecord, EventRecord, MessageDetail, MessageState, QueueId, RecipientState, Selection,
 };
@@ -119,6 +120,12 @@ fn page(detail: &MessageDetail, sender: &Sender, now: Timestamp) -> Vec<String> 
     if let Some(message_id) = &message.message_id {
         field("Message-ID", message_id);
     }
+    if let Some(ret) = &detail.ret {
+        field("RET", ret);
+    }
+    if let Some(envelope_id) = &detail.envelope_id {
+        field("ENVID", envelope_id);
+    }
     let bytes = message.size_bytes;
     field("Size", &format!("{} ({bytes} bytes)", size(bytes)));
     let received = format!(
@@ -145,7 +152,17 @@ fn page(detail: &MessageDetail, sender: &Sender, now: Timestamp) -> Vec<String> 
                 .trim_end()
                 .to_owned(),
         );
+        let asked = [
+            ("NOTIFY", &recipient.notify),
+            ("ORCPT", &recipient.original_recipient),
+        ];
+        for (keyword, value) in asked {
+            if let Some(value) = value {
+                lines.push(format!("            {keyword}={}", harmless(value)));
+            }
+        }
     }
+    lines.extend(meanings(detail));
     lines.push(match message.attempts {
         0 => "no attempt yet".to_owned(),
         attempts => count(u64::from(attempts), "attempt"),
@@ -156,6 +173,25 @@ fn page(detail: &MessageDetail, sender: &Sender, now: Timestamp) -> Vec<String> 
         lines.extend(detail.events.iter().map(event));
     }
     lines
+}
+
+/// What the replies to recipients mean, each meaning once; delivered ones need no explaining.
+fn meanings(detail: &MessageDetail) -> Vec<String> {
+    let mut rules: Vec<&Rule> = Vec::new();
+    let undelivered = detail.message.recipients.iter();
+    let undelivered = undelivered.filter(|one| one.state != RecipientState::Delivered);
+    for rule in undelivered.filter_map(|one| explain(one.reply.as_deref()?)) {
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    let lines = |rule: &Rule| {
+        [
+            format!("  why: {}", rule.sentence),
+            format!("  remedy: {}", rule.remedy),
+        ]
+    };
+    rules.into_iter().flat_map(lines).collect()
 }
 
 fn event(event: &EventRecord) -> String {
@@ -272,6 +308,8 @@ mod tests {
                     address: "desk@contoso.com".into(),
                     state: RecipientState::Pending,
                     reply: Some("451 4.7.0 busy\x1b[0m".into()),
+                    notify: Some("FAILURE,DELAY".into()),
+                    original_recipient: Some("rfc822;front@contoso.com".into()),
                 }],
                 size_bytes: 5,
                 received_at: at("2026-11-20T09:00:00Z"),
@@ -287,6 +325,8 @@ mod tests {
             helo: String::new(),
             tls: None,
             auth_name: None,
+            ret: Some("HDRS".into()),
+            envelope_id: Some("QQ+2B1".into()),
             events: Vec::new(),
             ended_at: None,
             history: vec![AttemptRecord {
@@ -310,8 +350,12 @@ mod tests {
             host: "smtp.office365.com".into(),
             state: AccountState::Paused,
             reason: Some("535 5.7.3 Authentication unsuccessful".into()),
+            rule: None,
+            why: None,
+            remedy: None,
             since: at("2026-11-20T09:30:00Z"),
             next_probe_at: Some(at("2026-11-20T10:01:00Z")),
+            probing: false,
             connections: 0,
             pace: PaceReport::default(),
             token: TokenReport {
@@ -322,6 +366,8 @@ mod tests {
                 next_try_at: None,
             },
             last_error: None,
+            unknown_replies: 0,
+            last_unknown_reply: None,
         }))
     }
 
@@ -334,10 +380,41 @@ mod tests {
             "(in 5m): 451 4.7.0 busy; its account is paused: 535 5.7.3 Authentication unsuccessful; tried again in 1m",
             "1h ago, by listener local from 127.0.0.1 (no name given)",
             "  pending   desk@contoso.com  451 4.7.0 busy\u{fffd}[0m",
+            "            NOTIFY=FAILURE,DELAY\n            ORCPT=rfc822;front@contoso.com",
+            "RET         HDRS\nENVID       QQ+2B1",
             "1.5 s  smtp.office365.com  deferred (account default, connection 3)",
         ] {
             assert!(page.contains(part), "{part:?} in\n{page}");
         }
+    }
+
+    #[test]
+    fn replies_are_explained_once_each() {
+        let now = at("2026-11-20T10:00:00Z");
+        let mut detail = detail(MessageState::Failed);
+        let recipient = |state, reply: &str| RecipientRecord {
+            address: "desk@contoso.com".into(),
+            state,
+            reply: Some(reply.into()),
+            notify: None,
+            original_recipient: None,
+        };
+        detail.message.recipients = vec![
+            recipient(RecipientState::Failed, "550 5.1.1 no such user"),
+            recipient(
+                RecipientState::Failed,
+                "550 5.1.10 RESOLVER.ADR.RecipientNotFound",
+            ),
+            recipient(RecipientState::Delivered, "250 2.0.0 OK"),
+            recipient(RecipientState::Failed, "550 5.9.9 never heard of"),
+        ];
+        let lines = page(&detail, &Sender::Stopped, now);
+        let meanings: Vec<_> = lines
+            .iter()
+            .filter(|line| line.starts_with("  why: ") || line.starts_with("  remedy: "))
+            .collect();
+        assert_eq!(meanings.len(), 2, "{meanings:?}");
+        assert_eq!(meanings[0], "  why: There is no such recipient.");
     }
 
     #[test]

@@ -177,6 +177,8 @@ mod tests {
             address: format!("desk{n}@contoso.com"),
             state: RecipientState::Pending,
             reply: None,
+            notify: None,
+            original_recipient: None,
         };
         MessageRecord {
             id: "01K9Z3X4T5ABCDEF".into(),

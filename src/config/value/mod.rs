@@ -11,7 +11,6 @@ mod url;
 pub use address::ListenAddress;
 pub(crate) use duration::parse_duration;
 pub use name::AddressPattern;
-pub use url::{Proxy, ProxyKind};
 
 pub(super) use address::{UNIX_PATH_MAX_OCTETS, off_loopback, too_long};
 pub(super) use name::{HostName, LogLevel, Tenant, is_guid};

@@ -3,6 +3,7 @@
 use oauth2::url::{Host, Url};
 
 use crate::config::setting::{Fault, Given, Setting};
+use crate::proxy::{Proxy, ProxyError};
 use crate::secret::Secret;
 
 /// A URL that carries secrets to and fro: https, or http on loopback.
@@ -71,62 +72,19 @@ impl Setting for Webhook {
     }
 }
 
-/// `socks5://HOST:PORT` or `http://HOST:PORT`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proxy {
-    /// The protocol spoken to it.
-    pub kind: ProxyKind,
-    /// Host name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-}
-
-/// How a proxy is asked for a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProxyKind {
-    /// RFC 1928.
-    Socks5,
-    /// `CONNECT`, RFC 9110 section 9.3.6.
-    Http,
-}
-
-impl ProxyKind {
-    const fn scheme(self) -> &'static str {
-        match self {
-            Self::Socks5 => "socks5",
-            Self::Http => "http",
-        }
-    }
-}
-
 impl Setting for Proxy {
     fn parse(given: &Given<'_>) -> Result<Self, Fault> {
-        // Not quoted in faults: a password may be in it.
-        let fault = || {
-            Fault("is not of the form \"socks5://HOST:PORT\" or \"http://HOST:PORT\"".to_owned())
-        };
-        let (scheme, rest) = given.text()?.split_once("://").ok_or_else(fault)?;
-        let kind = [ProxyKind::Socks5, ProxyKind::Http]
-            .into_iter()
-            .find(|kind| kind.scheme() == scheme)
-            .ok_or_else(fault)?;
-        // A scheme that the URL standard has no default port for keeps every port visible.
-        let url = Url::parse(&format!("proxy://{rest}")).map_err(|_| fault())?;
-        let bare = url.username().is_empty() && url.password().is_none();
-        let bare = bare && matches!(url.path(), "" | "/") && url.query().is_none();
-        match (url.host_str(), url.port()) {
-            (Some(host), Some(port)) if bare && !host.is_empty() => Ok(Self {
-                kind,
-                host: host.to_owned(),
-                port,
-            }),
-            _ => Err(fault()),
-        }
+        let parsed: Result<Self, ProxyError> = given.text()?.parse();
+        parsed.map_err(|error| Fault(error.to_string()))
     }
 
     fn shown(&self) -> serde_json::Value {
-        format!("{}://{}:{}", self.kind.scheme(), self.host, self.port).into()
+        let shown = self.to_string();
+        match &self.login {
+            Some(_) => shown.replacen("://", "://(redacted)@", 1),
+            None => shown,
+        }
+        .into()
     }
 }
 

@@ -36,7 +36,7 @@ impl Work {
             Leave::Go(turn) => {
                 self.throttled = None;
                 let lease = self.ready.pop_front()?;
-                self.give(Job::Deliver(lease), turn)
+                self.give(Job::Deliver(Box::new(lease)), turn)
             }
             Leave::Later => None,
             Leave::NotToday(until) => {

@@ -12,6 +12,7 @@ use super::*;
 
 mod credentials;
 mod network;
+mod proxies;
 
 const SECRET: &str = "pl4nted~S8Q+/.x";
 const TOKEN: &str = "eyJ0.pl4nted-token.x-_~";
@@ -59,6 +60,7 @@ fn settings(token_url: EndpointUrl) -> Settings {
         scope: "https://outlook.office365.com/.default".to_owned(),
         timeout: Duration::from_mins(1),
         ca_file: None,
+        proxy: None,
     }
 }
 

@@ -9,7 +9,7 @@ fn actor() -> Actor {
     }
 }
 
-async fn act(queue: &Queue, action: Action, selection: Selection) -> Tally {
+pub(super) async fn act(queue: &Queue, action: Action, selection: Selection) -> Tally {
     let mut change = queue.change(action, &selection, actor()).unwrap();
     while change.step().await.unwrap() {}
     change.tally().clone()
@@ -32,7 +32,7 @@ fn state(queue: &Queue, id: QueueId) -> MessageState {
     queue.reader().show(id).unwrap().unwrap().message.state
 }
 
-async fn settle_all(queue: &Queue, disposition: Disposition, retry: Retry) {
+pub(super) async fn settle_all(queue: &Queue, disposition: Disposition, retry: Retry) {
     let lease = lease_one(queue).await;
     let outcomes = lease.numbers.iter().copied();
     let outcomes = outcomes.map(|n| outcome(n, disposition, "550 5.1.1 reply"));

@@ -18,15 +18,14 @@ async fn submit_to(queue: &Queue, recipients: &[&str]) -> QueueId {
 }
 
 fn numbers(lease: &Lease) -> (Vec<u32>, bool) {
-    (lease.numbers.clone(), lease.has_rest)
+    (lease.numbers.clone(), lease.rest.is_some())
 }
 
 /// Settles the part, each recipient as told.
 async fn part(queue: &Queue, lease: Lease, told: &[Disposition]) -> Outcome {
-    let retry = if lease.has_rest {
-        Retry::Rest
-    } else {
-        Retry::Scheduled
+    let retry = match lease.rest {
+        Some(from) => Retry::Rest { from },
+        None => Retry::Scheduled,
     };
     let recipients = lease.numbers.iter().zip(told);
     let recipients = recipients.map(|(number, told)| outcome(*number, *told, "so"));
@@ -104,7 +103,7 @@ async fn what_was_presented_is_remembered_by_mailbox_and_over_a_restart() {
     lease.settle(&queue, lost).await.unwrap();
     let lease = lease_one(&queue).await;
     let mut unheard = settlement(vec![outcome(0, Deferred, "no route")], Retry::Scheduled);
-    unheard.connection = None;
+    unheard.transactions = 0;
     lease.settle(&queue, unheard).await.unwrap();
     // One attempt was given up when the service may have heard of it, and one before.
     let mut given_up = lease_one(&queue).await;
@@ -115,7 +114,7 @@ async fn what_was_presented_is_remembered_by_mailbox_and_over_a_restart() {
 
     let queue = open(&folder);
     let count = |mailbox: &str| {
-        let found = queue.reader().presented(mailbox).unwrap();
+        let found = queue.presented(mailbox).unwrap();
         assert!(found.iter().all(|one| one.age < Duration::from_mins(1)));
         let messages: u32 = found.iter().map(|one| one.messages).sum();
         (

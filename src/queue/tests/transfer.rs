@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 
 use super::*;
 
-type Exported = Vec<(Sidecar, Vec<u8>)>;
+pub(super) type Exported = Vec<(Sidecar, Vec<u8>)>;
 
-fn export(queue: &Queue, selection: &Selection) -> (Exported, Vec<(QueueId, String)>) {
+pub(super) fn export(queue: &Queue, selection: &Selection) -> (Exported, Vec<(QueueId, String)>) {
     let (mut exported, mut skipped) = (Exported::new(), Vec::new());
     let mut current: Option<(Sidecar, Vec<u8>)> = None;
     let each = |piece: Piece<'_>| {
@@ -23,7 +23,7 @@ fn export(queue: &Queue, selection: &Selection) -> (Exported, Vec<(QueueId, Stri
     (exported, skipped)
 }
 
-async fn import(queue: &Queue, request: ImportRequest, content: &[u8]) -> QueueId {
+pub(super) async fn import(queue: &Queue, request: ImportRequest, content: &[u8]) -> QueueId {
     let actor = Actor {
         name: "alice (uid 1000)".into(),
         through: Through::Folder,
@@ -169,6 +169,8 @@ async fn a_bare_file_gets_what_it_lacks_and_a_wrong_one_is_refused() {
         recipients: vec!["desk@contoso.com".into()],
         account: "default".into(),
         smtputf8: false,
+        ret: None,
+        envelope_id: None,
         held: false,
         last_reply: None,
         listener: "import".into(),

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::queue::Leased;
+use crate::queue::insert::Maker;
 use crate::queue::tests::{settings, submission};
 use crate::queue::{MessageState, Queue, QueueId, schema};
 
@@ -31,6 +32,7 @@ impl Bench {
             shared: Arc::clone(&queue.shared),
             inbox,
             broken: Cell::default(),
+            turns: RefCell::default(),
             refusing: false,
             checkpoint_after: None,
             _lock: FolderLock::acquire(folder.path()).unwrap(),
@@ -59,8 +61,8 @@ impl Bench {
             submission: submission(&["a@contoso.com"]),
             content,
             size_bytes: size as u64,
-            reservation: self.queue.shared.room.reserve(size as u64).unwrap(),
-            imported: None,
+            reservation: self.queue.shared.room.reserve(None, size as u64).unwrap(),
+            made_by: Maker::Client,
         });
         (id, Op::Commit { message, answer }, answered)
     }
@@ -267,4 +269,42 @@ fn what_one_leasing_cannot_carry_or_sets_aside_is_not_forgotten() {
     let leased = leased.blocking_recv().unwrap().unwrap();
     assert_eq!(leased.leases.len(), 1, "the other one is damaged");
     assert_eq!(leased.next_due, Some(Duration::ZERO));
+}
+
+#[test]
+fn transactions_are_counted_by_the_messages_they_take_in() {
+    let mut bench = Bench::new();
+    let (mut batch, mut answers) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let (_, op, answered) = bench.commit(10);
+        batch.push(op);
+        answers.push(answered);
+    }
+    bench.writer.write(batch);
+    for answered in answers {
+        let _ = answered.blocking_recv().unwrap().unwrap();
+    }
+    bench.stored(2);
+    let (op, leased) = lease(5);
+    bench.writer.write(vec![op]);
+    let leased = leased.blocking_recv().unwrap().unwrap();
+    // Neither of these changes anything.
+    let (op, nothing) = lease(5);
+    bench.writer.write(vec![op]);
+    assert!(nothing.blocking_recv().unwrap().unwrap().leases.is_empty());
+    bench.pragma("max_page_count", 1);
+    let (_, op, refused) = bench.commit(60_000);
+    bench.writer.write(vec![op]);
+    assert!(refused.blocking_recv().unwrap().is_err());
+
+    let counts = bench.queue.commits();
+    let buckets = counts.messages.buckets.iter();
+    let seen: Vec<_> = buckets
+        .filter(|bucket| bucket.count > 0)
+        .map(|bucket| (bucket.at_most, bucket.count))
+        .collect();
+    assert_eq!(seen, [(Some(0), 1), (Some(1), 2), (Some(4), 1)]);
+    assert_eq!((counts.messages.count, counts.messages.sum), (4, 5));
+    assert_eq!(counts.microseconds.count, 4);
+    drop(leased);
 }

@@ -90,6 +90,11 @@ async fn faults_can_be_ordered_and_taken_back() {
     assert_eq!(post(&sandbox, "/control/smtp", &order).await, 204);
     let mut client = Client::secured(&sandbox).await;
     client.ask("AUTH XOAUTH2 eA==", "454 4.7.0 Later").await;
+    let order = json!({"documented": "conditional_access", "count": 1});
+    assert_eq!(post(&sandbox, "/control/smtp", &order).await, 204);
+    client.ask("AUTH XOAUTH2 eA==", "535 5.7.139 ").await;
+    let unheard_of = json!({"documented": "no_such_reply"});
+    assert_eq!(post(&sandbox, "/control/smtp", &unheard_of).await, 404);
     let order = json!({"step": "end_of_data", "action": "disconnect_after_accept"});
     assert_eq!(post(&sandbox, "/control/smtp", &order).await, 204);
     let mut client = Client::authenticated(&sandbox).await;
@@ -131,6 +136,10 @@ async fn faults_can_be_ordered_and_taken_back() {
             json!({"step": "nowhere", "action": "hang"}),
         ),
         ("/control/smtp", json!({"step": "mail"})),
+        (
+            "/control/smtp",
+            json!({"step": "mail", "documented": "account_locked"}),
+        ),
         (
             "/control/smtp",
             json!({"step": "mail", "reply": "x", "action": "hang"}),

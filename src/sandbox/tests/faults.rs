@@ -200,7 +200,10 @@ async fn recipients_choose_their_fault() {
         )
         .await;
     client
-        .ask("RCPT TO:<fault+5.7.139@b.example>", "550 5.7.139 ")
+        .ask("RCPT TO:<fault+5.7.139@b.example>", "535 5.7.139 ")
+        .await;
+    client
+        .ask("RCPT TO:<fault+account-locked@b.example>", "535 5.7.139 ")
         .await;
     client.ask("RCPT TO:<fault+5.2.252@b.example>", "250").await;
     client.ask("RCPT TO:<kim@b.example>", "250").await;
@@ -210,5 +213,25 @@ async fn recipients_choose_their_fault() {
         refusal.ends_with("[Hostname=SANDBOX.sandbox.PROD.OUTLOOK.COM]\r\n"),
         "{refusal}"
     );
+    client.message("a\r\n.\r\n", "250").await;
+    client.ask("MAIL FROM:<a@b.example>", "250").await;
+    client
+        .ask("RCPT TO:<fault+server_draining@b.example>", "421 4.3.2 ")
+        .await;
+    client.expect_closed().await;
+}
+
+#[tokio::test]
+async fn documented_replies_come_where_exchange_gives_them() {
+    let (sandbox, _folder) = start(|_| {}).await;
+    let control = sandbox.control();
+    assert!(control.documented_fault("conditional-access", Some(1)));
+    assert!(control.documented_fault("5.7.233", Some(1)));
+    assert!(!control.documented_fault("no_such_reply", None));
+    let mut client = Client::secured(&sandbox).await;
+    let auth = format!("AUTH XOAUTH2 {}", xoauth2(MAILBOX, &token(&sandbox)));
+    client.ask(&auth, "535 5.7.139 ").await;
+    client.ask(&auth, "235").await;
+    client.message("a\r\n.\r\n", "550 5.7.233 - Your").await;
     client.message("a\r\n.\r\n", "250").await;
 }

@@ -13,7 +13,9 @@ pub enum ClientError {
         reply: Reply,
     },
     /// The server is not an ESMTP server, or does not like our name.
-    #[error("the server refused EHLO: {reply}; see the setting hostname")]
+    #[error(
+        "the server refused EHLO: {reply}; check host and port (a server that knows only HELO cannot authenticate anybody) and the setting hostname"
+    )]
     EhloRefused {
         /// What it said.
         reply: Reply,
@@ -36,6 +38,13 @@ pub enum ClientError {
     #[error("the server refused the authentication: {reply}")]
     AuthRefused {
         /// What it said in the end.
+        reply: Reply,
+    },
+    /// 4yz or 5yz before the content was sent to its end: it is meant for the message, but the session
+    /// cannot go on.
+    #[error("the server refused the message before its end: {reply}")]
+    CutShort {
+        /// What it said.
         reply: Reply,
     },
     /// A reply that does not fit its step, or that answers nothing. The session is out of step.

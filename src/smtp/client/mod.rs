@@ -316,7 +316,8 @@ impl Client {
     }
 
     /// Of a transaction that an error or a lost connection interrupted: one entry for each recipient
-    /// in the order of the envelope, `None` where nothing was decided. Empty without a transaction.
+    /// in the order of the envelope, `None` where nothing was decided. Empty without a transaction, all
+    /// `None` where replies and commands got out of step.
     pub fn take_decided(&mut self) -> Vec<Option<(Step, Reply)>> {
         self.transaction
             .take()
@@ -418,7 +419,11 @@ impl Client {
                 self.state = State::Ready;
                 Ok(Some(Event::Outcome(outcome)))
             }
-            Progress::Unexpected(reply) => Err(ClientError::Unexpected { step, reply }),
+            Progress::CutShort(reply) => Err(ClientError::CutShort { reply }),
+            Progress::Unexpected(reply) => {
+                transaction.undecide();
+                Err(ClientError::Unexpected { step, reply })
+            }
         }
     }
 

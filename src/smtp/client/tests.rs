@@ -4,6 +4,9 @@ use super::*;
 use crate::mail::{BodyType, Mailbox, Recipient, ReversePath};
 use crate::smtp::ReplyDecoder;
 
+mod extensions;
+mod order;
+
 const EHLO_ALL: &str = "250-up.test Hello\r\n250-SIZE 157286400\r\n250-PIPELINING\r\n250-DSN\r\n\
      250-8BITMIME\r\n250-AUTH LOGIN XOAUTH2\r\n250 SMTPUTF8";
 
@@ -45,12 +48,10 @@ fn ready(ehlo: &str) -> Client {
 fn envelope(recipients: &[&str]) -> Envelope {
     let recipients = recipients
         .iter()
-        .map(|text| Recipient {
-            forward_path: Mailbox::parse(text).unwrap(),
-        })
+        .map(|text| Recipient::from(Mailbox::parse(text).unwrap()))
         .collect();
     let reverse_path = ReversePath::parse("s@x").unwrap();
-    Envelope::new(reverse_path, recipients, BodyType::EightBitMime, false).unwrap()
+    Envelope::new(reverse_path, recipients, BodyType::SevenBit, false).unwrap()
 }
 
 /// The steps and codes of an outcome.
@@ -205,7 +206,7 @@ fn a_transaction_is_pipelined() {
     assert_eq!(client.submit(&envelope(&["a@y", "b@y"]), 123), Ok(None));
     assert_eq!(
         output(&mut client),
-        "MAIL FROM:<s@x> SIZE=123 BODY=8BITMIME\r\nRCPT TO:<a@y>\r\nRCPT TO:<b@y>\r\nDATA\r\n"
+        "MAIL FROM:<s@x> SIZE=123\r\nRCPT TO:<a@y>\r\nRCPT TO:<b@y>\r\nDATA\r\n"
     );
     assert_eq!(client.expecting(), Some(Step::Mail));
     assert_eq!(give(&mut client, "250 ok\r\n550 5.1.1 no").0, Ok(None));
@@ -338,74 +339,6 @@ fn a_group_stays_within_bounds() {
     assert_eq!((waiting, most), (1, 100));
     assert_eq!(client.expecting(), Some(Step::Data));
     assert_eq!(give(&mut client, "354 go").0, Ok(Some(Event::SendContent)));
-}
-
-#[test]
-fn an_address_the_server_cannot_take_is_refused_at_once() {
-    let ascii_only = "250-up.test\r\n250 PIPELINING";
-    let mut client = ready(ascii_only);
-    let event = client.submit(&envelope(&["ü@y"]), 1);
-    assert_eq!(fates(event), [(Step::Rcpt(0), 550)]);
-    client.submit(&envelope(&["ü@y", "b@y"]), 1).unwrap();
-    assert_eq!(
-        output(&mut client),
-        "MAIL FROM:<s@x>\r\nRCPT TO:<b@y>\r\nDATA\r\n"
-    );
-    assert_eq!(
-        give(&mut client, "250 m\r\n250 r\r\n354 d").0,
-        Ok(Some(Event::SendContent))
-    );
-    client.content_sent().unwrap();
-    let (event, _) = give(&mut client, "250 ok");
-    assert_eq!(fates(event), [(Step::Rcpt(0), 550), (Step::EndOfData, 250)]);
-
-    let mut client = ready(EHLO_ALL);
-    client.submit(&envelope(&["ü@y"]), 1).unwrap();
-    assert!(output(&mut client).contains("BODY=8BITMIME SMTPUTF8\r\nRCPT TO:<ü@y>"));
-}
-
-#[test]
-fn what_was_decided_survives_an_error() {
-    for (last, is_goodbye) in [("421 4.3.2 bye", true), ("354 what", false)] {
-        let mut client = ready(EHLO_ALL);
-        client.submit(&envelope(&["a@y", "b@y", "c@y"]), 1).unwrap();
-        let replies = format!("250 ok\r\n550 5.1.1 no\r\n250 ok\r\n{last}");
-        let error = give(&mut client, &replies).0.unwrap_err();
-        match error {
-            ClientError::Goodbye { step, .. } => assert!(is_goodbye && step == Some(Step::Rcpt(2))),
-            ClientError::Unexpected { step, .. } => {
-                assert!(!is_goodbye && step == Some(Step::Rcpt(2)));
-            }
-            other => panic!("{other:?}"),
-        }
-        let decided = client.take_decided();
-        assert_eq!(decided.len(), 3);
-        assert!(matches!(&decided[0], Some((Step::Rcpt(0), reply)) if reply.code() == 550));
-        assert_eq!(decided[1..], [None, None]);
-    }
-}
-
-#[test]
-fn a_reply_nobody_waits_for_is_an_error() {
-    let mut idle = ready(EHLO_ALL);
-    assert!(matches!(
-        give(&mut idle, "451 4.7.0 Timeout waiting for client input").0,
-        Err(ClientError::Unexpected { step: None, .. })
-    ));
-
-    let mut sending = ready(EHLO_ALL);
-    sending.submit(&envelope(&["a@y"]), 1).unwrap();
-    give(&mut sending, "250 m\r\n250 r\r\n354 d").0.unwrap();
-    assert!(matches!(
-        give(&mut sending, "552 5.3.4 too large").0,
-        Err(ClientError::Unexpected {
-            step: Some(Step::EndOfData),
-            ..
-        })
-    ));
-    // In the middle of the content a command would be content.
-    assert_eq!(sending.quit(), Err(ClientError::OutOfTurn));
-    assert_eq!(sending.take_decided(), [None]);
 }
 
 #[test]

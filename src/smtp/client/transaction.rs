@@ -5,21 +5,38 @@ use std::mem;
 use bytes::{BufMut as _, BytesMut};
 use memchr::memchr;
 
-use crate::mail::{BodyType, EnhancedStatus, Envelope};
+use crate::mail::{BodyType, EnhancedStatus, Envelope, Recipient};
 use crate::smtp::client::output::Output;
 use crate::smtp::client::{Capabilities, Step};
 use crate::smtp::command::{MailParameters, RcptParameters, encode_mail, encode_rcpt};
-use crate::smtp::{Reply, Severity};
+use crate::smtp::{Reply, Severity, reply};
 
 /// Commands of one group that may be unanswered at a time. RFC 2920 section 3.1 warns of both sides
 /// waiting for the other to read; this keeps commands and replies within the sockets' buffers.
 const GROUP_MAX_COMMANDS: usize = 100;
 
+/// Stands last in the script.
+const DATA: &[u8] = b"DATA\r\n";
+
 /// Local: RFC 6531 section 3.2, an address that this server cannot be given.
-const SMTPUTF8_NOT_OFFERED: Reply = Reply::new(
+const ADDRESS_NEEDS_SMTPUTF8: Reply = reply(
+    553,
+    (5, 6, 7),
+    "Not sent: the address is not ASCII, and the upstream server does not offer SMTPUTF8",
+);
+
+/// Local: RFC 6531 section 3.5, a header section that this server cannot be given.
+const HEADER_NEEDS_SMTPUTF8: Reply = reply(
     550,
-    Some(EnhancedStatus::new(5, 6, 7)),
-    "The upstream server takes no non-ASCII address (SMTPUTF8 is not offered)",
+    (5, 6, 9),
+    "Not sent: the header is UTF-8, and the upstream server does not offer SMTPUTF8",
+);
+
+/// Local: RFC 6152 section 3, content that this server cannot be given as it is.
+const CONTENT_NEEDS_8BITMIME: Reply = reply(
+    554,
+    (5, 6, 3),
+    "Not sent: the content is 8-bit, and the upstream server does not offer 8BITMIME",
 );
 
 /// What became of every recipient of an envelope.
@@ -28,6 +45,35 @@ pub struct TransactionOutcome {
     /// One entry for each recipient, in the order of the envelope: the step that decided, and the
     /// reply to it. 2yz after [`Step::EndOfData`] is success; nothing else is.
     pub recipients: Vec<(Step, Reply)>,
+}
+
+impl TransactionOutcome {
+    /// How many recipients the server accepted, whatever it made of the content.
+    pub fn taken(&self) -> usize {
+        let taken = |(step, _): &&(Step, Reply)| matches!(step, Step::Data | Step::EndOfData);
+        self.recipients.iter().filter(taken).count()
+    }
+
+    /// Those for whom the server had no room in this transaction, which took others: they belong into
+    /// another one, at once (RFC 5321 section 4.5.3.1.10).
+    pub fn left_over(&self) -> Vec<usize> {
+        if self.taken() == 0 {
+            return Vec::new();
+        }
+        let fates = self.recipients.iter().enumerate();
+        fates
+            .filter(|(_, (step, reply))| is_without_room(*step, reply))
+            .map(|(index, _)| index)
+            .collect()
+    }
+}
+
+/// "Too many recipients". Old servers say 552, which is to be read as 452.
+fn is_without_room(step: Step, reply: &Reply) -> bool {
+    let about_recipients = |status: EnhancedStatus| (status.subject(), status.detail()) == (5, 3);
+    matches!(step, Step::Rcpt(_))
+        && matches!(reply.code(), 452 | 552)
+        && reply.enhanced().is_none_or(about_recipients)
 }
 
 #[derive(Debug)]
@@ -66,6 +112,8 @@ pub(super) enum Progress {
     SendContent,
     /// Every recipient is decided.
     Done(TransactionOutcome),
+    /// A refusal in the middle of the content; whatever else is sent is not read as content.
+    CutShort(Reply),
     /// The reply makes no sense here.
     Unexpected(Reply),
 }
@@ -91,8 +139,9 @@ impl Transaction {
             } else {
                 BodyType::SevenBit
             },
-            smtputf8: capabilities.smtputf8 && !is_ascii(envelope),
-            ..MailParameters::default()
+            smtputf8: capabilities.smtputf8 && (envelope.smtputf8() || !envelope.is_ascii()),
+            ret: envelope.ret().filter(|_| capabilities.dsn),
+            envelope_id: envelope.envelope_id().filter(|_| capabilities.dsn).cloned(),
         };
         let mut script = BytesMut::with_capacity(128 + 64 * decided.len());
         let mut steps = Vec::with_capacity(3 + decided.len());
@@ -103,11 +152,18 @@ impl Transaction {
         encode_mail(envelope.reverse_path(), &parameters, &mut script);
         steps.push(Step::Mail);
         for (index, (recipient, _)) in served().filter(|(_, (_, fate))| fate.is_none()) {
-            let parameters = RcptParameters::default();
+            let parameters = if capabilities.dsn {
+                RcptParameters {
+                    notify: recipient.notify,
+                    original_recipient: recipient.original_recipient.clone(),
+                }
+            } else {
+                RcptParameters::default()
+            };
             encode_rcpt(&recipient.forward_path, &parameters, &mut script);
             steps.push(Step::Rcpt(index));
         }
-        script.put_slice(b"DATA\r\n");
+        script.put_slice(DATA);
         steps.push(Step::Data);
         Ok(Self {
             script,
@@ -174,7 +230,12 @@ impl Transaction {
         use Severity::{Completed, Intermediate, Permanent, Transient};
 
         let Some(step) = self.expecting() else {
-            return Progress::Unexpected(reply);
+            let refuses = matches!(reply.severity(), Transient | Permanent);
+            if !(self.is_sending_content() && refuses) {
+                return Progress::Unexpected(reply);
+            }
+            self.decide_all_open(Step::EndOfData, &reply);
+            return Progress::CutShort(reply);
         };
         match (step, reply.severity()) {
             (Step::Rset | Step::Mail | Step::Rcpt(_), Completed) => {}
@@ -183,6 +244,9 @@ impl Transaction {
                 self.decide_all_open(step, &reply);
             }
             (Step::Rcpt(index), Transient | Permanent) => {
+                if is_without_room(step, &reply) && self.anyone_is_accepted() {
+                    self.leave_the_rest(&reply);
+                }
                 if let Some(fate @ None) = self.recipients.get_mut(index) {
                     *fate = Some((step, reply));
                 }
@@ -204,6 +268,38 @@ impl Transaction {
     /// What is decided so far: one entry for each recipient, `None` where nothing is.
     pub(super) fn into_decided(self) -> Vec<Option<(Step, Reply)>> {
         self.recipients
+    }
+
+    /// Replies and commands are out of step: who was refused by which is not known after all.
+    pub(super) fn undecide(&mut self) {
+        self.recipients.fill(None);
+    }
+
+    /// Whether a RCPT was answered with 2yz.
+    fn anyone_is_accepted(&self) -> bool {
+        let answered = self.steps.iter().take(self.answered);
+        let mut fates = answered.filter_map(|step| match step {
+            Step::Rcpt(index) => self.recipients.get(*index),
+            _ => None,
+        });
+        fates.any(Option::is_none)
+    }
+
+    /// Every RCPT that is not written yet would be refused as well, and Exchange Online throttles who
+    /// does not stop asking (facts B.3): goes on to DATA.
+    fn leave_the_rest(&mut self, reply: &Reply) {
+        let data = self.steps.len().saturating_sub(1);
+        if self.written > data {
+            return;
+        }
+        for step in self.steps.drain(self.written..data) {
+            if let Step::Rcpt(index) = step
+                && let Some(fate @ None) = self.recipients.get_mut(index)
+            {
+                *fate = Some((step, reply.clone()));
+            }
+        }
+        self.written_octets = self.script.len() - DATA.len();
     }
 
     /// After a refusal that concerns all, what follows is not worth writing.
@@ -249,25 +345,23 @@ fn refuse_beforehand(
     envelope: &Envelope,
     capabilities: &Capabilities,
 ) -> Vec<Option<(Step, Reply)>> {
-    let all = !capabilities.smtputf8 && !envelope.reverse_path().is_ascii();
-    envelope
-        .recipients()
-        .iter()
-        .enumerate()
-        .map(|(index, recipient)| {
-            if all {
-                Some((Step::Mail, SMTPUTF8_NOT_OFFERED))
-            } else if !capabilities.smtputf8 && !recipient.forward_path.is_ascii() {
-                Some((Step::Rcpt(index), SMTPUTF8_NOT_OFFERED))
-            } else {
-                None
-            }
-        })
-        .collect()
-}
-
-fn is_ascii(envelope: &Envelope) -> bool {
-    let mut recipients = envelope.recipients().iter();
-    envelope.reverse_path().is_ascii()
-        && recipients.all(|recipient| recipient.forward_path.is_ascii())
+    let utf8 = capabilities.smtputf8;
+    let all = if !utf8 && !envelope.reverse_path().is_ascii() {
+        Some(ADDRESS_NEEDS_SMTPUTF8)
+    } else if !utf8 && envelope.smtputf8() {
+        Some(HEADER_NEEDS_SMTPUTF8)
+    } else if !capabilities.eight_bit_mime && envelope.body_type() == BodyType::EightBitMime {
+        Some(CONTENT_NEEDS_8BITMIME)
+    } else {
+        None
+    };
+    let refused = |(index, recipient): (usize, &Recipient)| match &all {
+        Some(reply) => Some((Step::Mail, reply.clone())),
+        None if !utf8 && !recipient.forward_path.is_ascii() => {
+            Some((Step::Rcpt(index), ADDRESS_NEEDS_SMTPUTF8))
+        }
+        None => None,
+    };
+    let recipients = envelope.recipients().iter().enumerate();
+    recipients.map(refused).collect()
 }

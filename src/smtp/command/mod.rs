@@ -1,6 +1,5 @@
 //! Commands (RFC 5321 section 4.1): one line in, one meaning out.
 
-mod dsn;
 mod foreign;
 mod parameters;
 mod path;
@@ -19,7 +18,6 @@ use nom::{IResult, Parser};
 use crate::mail::{Mailbox, MailboxError, ReversePath};
 use crate::secret::Secret;
 
-pub use dsn::{EnvelopeId, Notify, OriginalRecipient, Ret};
 pub use parameters::{MailParameters, RcptParameters};
 
 /// RFC 5321 section 4.5.3.1.2; longer names are cut.

@@ -8,7 +8,8 @@ use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
 use crate::mail::BodyType;
-use crate::smtp::command::{CommandError, EnvelopeId, Notify, OriginalRecipient, Ret, Verb};
+use crate::mail::dsn::{EnvelopeId, Notify, OriginalRecipient, Ret};
+use crate::smtp::command::{CommandError, Verb};
 
 /// What may follow the reverse-path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,11 +66,6 @@ impl MailParameters {
         Ok(parameters)
     }
 
-    /// Whether RFC 3461 is needed to honour them.
-    pub fn asks_for_dsn(&self) -> bool {
-        self.ret.is_some() || self.envelope_id.is_some()
-    }
-
     /// Each parameter with a space before it.
     pub(super) fn encode(&self, output: &mut BytesMut) {
         if let Some(size) = self.size_bytes {
@@ -106,11 +102,6 @@ impl RcptParameters {
             }
         }
         Ok(parameters)
-    }
-
-    /// Whether RFC 3461 is needed to honour them.
-    pub fn asks_for_dsn(&self) -> bool {
-        self.notify.is_some() || self.original_recipient.is_some()
     }
 
     /// Each parameter with a space before it.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::mail::BodyType;
+use crate::mail::dsn::{EnvelopeId, Notify, OriginalRecipient, Ret};
 
 fn mailbox(text: &str) -> Mailbox {
     Mailbox::parse(text).unwrap()
@@ -161,7 +162,6 @@ fn parameters_are_typed() {
             delay: true
         })
     );
-    assert!(parameters.asks_for_dsn());
     let original = parameters.original_recipient.unwrap();
     assert_eq!(
         (original.address_type(), original.address()),

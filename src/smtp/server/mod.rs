@@ -7,6 +7,7 @@ mod tests;
 use std::mem;
 use std::sync::Arc;
 
+use crate::mail::dsn::{EnvelopeId, Ret};
 use crate::mail::{BodyType, Envelope, Mailbox, Recipient, ReversePath};
 use crate::smtp::command::{MailParameters, RcptParameters};
 use crate::smtp::{Command, Reply, Severity};
@@ -94,6 +95,8 @@ struct Sender {
     reverse_path: ReversePath,
     body_type: BodyType,
     smtputf8: bool,
+    ret: Option<Ret>,
+    envelope_id: Option<EnvelopeId>,
 }
 
 impl Session {
@@ -146,11 +149,11 @@ impl Session {
             Command::Mail {
                 reverse_path,
                 parameters,
-            } => self.mail(reverse_path, &parameters),
+            } => self.mail(reverse_path, parameters),
             Command::Rcpt {
                 forward_path,
                 parameters,
-            } => self.rcpt(forward_path, &parameters),
+            } => self.rcpt(forward_path, parameters),
             Command::Data => self.data(),
             Command::Rset => {
                 self.transaction = Transaction::None;
@@ -227,7 +230,7 @@ impl Session {
     fn ehlo(&mut self, name: Box<str>) -> Action {
         self.greet(name, true);
         Action::Reply(replies::HELLO.with_text(format!(
-            "{} greets you\nSIZE {}\nPIPELINING\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nHELP",
+            "{} greets you\nSIZE {}\nPIPELINING\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN\nHELP",
             self.settings.hostname, self.settings.message_size_max_bytes,
         )))
     }
@@ -238,12 +241,9 @@ impl Session {
         self.helo = Some(Helo { name, is_esmtp });
     }
 
-    fn mail(&mut self, reverse_path: ReversePath, parameters: &MailParameters) -> Action {
+    fn mail(&mut self, reverse_path: ReversePath, parameters: MailParameters) -> Action {
         if self.in_transaction() {
             return self.refuse(replies::NESTED_MAIL);
-        }
-        if parameters.asks_for_dsn() {
-            return self.refuse(replies::PARAMETER_UNKNOWN);
         }
         if !reverse_path.is_ascii() && !parameters.smtputf8 {
             return self.refuse(replies::SMTPUTF8_NEEDED);
@@ -256,6 +256,8 @@ impl Session {
             reverse_path: reverse_path.clone(),
             body_type: parameters.body_type,
             smtputf8: parameters.smtputf8,
+            ret: parameters.ret,
+            envelope_id: parameters.envelope_id,
         });
         Action::CheckSender {
             reverse_path,
@@ -263,13 +265,10 @@ impl Session {
         }
     }
 
-    fn rcpt(&mut self, mailbox: Mailbox, parameters: &RcptParameters) -> Action {
+    fn rcpt(&mut self, mailbox: Mailbox, parameters: RcptParameters) -> Action {
         let Transaction::Open(sender, recipients) = &mut self.transaction else {
             return self.refuse(replies::MAIL_FIRST);
         };
-        if parameters.asks_for_dsn() {
-            return self.refuse(replies::PARAMETER_UNKNOWN);
-        }
         if !mailbox.is_ascii() && !sender.smtputf8 {
             return self.refuse(replies::SMTPUTF8_NEEDED);
         }
@@ -278,6 +277,8 @@ impl Session {
         }
         let recipient = Recipient {
             forward_path: mailbox.clone(),
+            notify: parameters.notify,
+            original_recipient: parameters.original_recipient,
         };
         if let Transaction::Open(sender, recipients) =
             mem::replace(&mut self.transaction, Transaction::None)
@@ -294,11 +295,13 @@ impl Session {
                     reverse_path,
                     body_type,
                     smtputf8,
+                    ret,
+                    envelope_id,
                 } = sender;
                 match Envelope::new(reverse_path, recipients, body_type, smtputf8) {
                     Ok(envelope) => Action::ReceiveContent {
                         reply: replies::SEND_CONTENT,
-                        envelope,
+                        envelope: envelope.with_dsn(ret, envelope_id),
                     },
                     Err(_) => self.no_recipient(),
                 }

@@ -1,4 +1,5 @@
-//! The words of RFC 3461: who wants to hear what about a message.
+//! The words of RFC 3461: who wants to hear what about a message. Each `parse` is the inverse of
+//! `Display`: the form of the parameter's value, which is stored in the queue as well.
 
 use std::fmt::{self, Write as _};
 
@@ -51,7 +52,8 @@ pub struct OriginalRecipient {
 }
 
 impl Ret {
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// `"FULL" / "HDRS"`
+    pub fn parse(text: &str) -> Option<Self> {
         if text.eq_ignore_ascii_case("FULL") {
             Some(Self::Full)
         } else if text.eq_ignore_ascii_case("HDRS") {
@@ -73,7 +75,7 @@ impl fmt::Display for Ret {
 
 impl Notify {
     /// `"NEVER" / 1#( "SUCCESS" / "FAILURE" / "DELAY" )`
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         if text.eq_ignore_ascii_case("NEVER") {
             return Some(Self::Never);
         }
@@ -114,7 +116,8 @@ impl fmt::Display for Notify {
 }
 
 impl EnvelopeId {
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// `xtext`, RFC 3461 section 4.4.
+    pub fn parse(text: &str) -> Option<Self> {
         if text.len() > ENVELOPE_ID_MAX_OCTETS {
             return None;
         }
@@ -138,7 +141,7 @@ impl fmt::Display for EnvelopeId {
 
 impl OriginalRecipient {
     /// `original-recipient-address = addr-type ";" xtext`
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         if text.len() > ORIGINAL_RECIPIENT_MAX_OCTETS {
             return None;
         }
@@ -146,10 +149,15 @@ impl OriginalRecipient {
         let rule: IResult<&str, (&str, char, &str)> = (atom, char(';'), rest).parse(text);
         let (_, (address_type, _, address)) = rule.ok()?;
         let address = decode_xtext(address)?;
-        (!address.is_empty()).then(|| Self {
+        if address.is_empty() {
+            return None;
+        }
+        let recipient = Self {
             address_type: address_type.into(),
             address: address.into(),
-        })
+        };
+        // Raw UTF-8 grows when it is encoded, and what is taken in must fit on its way out.
+        (recipient.to_string().len() <= ORIGINAL_RECIPIENT_MAX_OCTETS).then_some(recipient)
     }
 
     /// `rfc822`, `utf-8`, or another registered type, as it was written.
@@ -206,4 +214,40 @@ fn encode_xtext(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back_the_same() {
+        for text in ["FULL", "HDRS"] {
+            assert_eq!(Ret::parse(text).unwrap().to_string(), text);
+        }
+        for text in ["NEVER", "SUCCESS", "FAILURE,DELAY", "SUCCESS,FAILURE,DELAY"] {
+            assert_eq!(Notify::parse(text).unwrap().to_string(), text);
+        }
+        for text in ["QQ314159", "a+2Bb+3Dc+20d"] {
+            assert_eq!(EnvelopeId::parse(text).unwrap().to_string(), text);
+        }
+        for text in ["rfc822;bob+2Bx@y", "utf-8;b\\x{FC}ro@y", "x400;/C+3Dde"] {
+            let parsed = OriginalRecipient::parse(text).unwrap();
+            assert_eq!(parsed.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_would_outgrow_its_limit_on_the_way_out_is_refused_on_the_way_in() {
+        let fits = format!("utf-8;{}", "ü".repeat(82));
+        let encoded = OriginalRecipient::parse(&fits).unwrap().to_string();
+        assert_eq!(
+            OriginalRecipient::parse(&encoded).unwrap().to_string(),
+            encoded
+        );
+        assert_eq!(
+            OriginalRecipient::parse(&format!("utf-8;{}", "ü".repeat(83))),
+            None
+        );
+    }
 }

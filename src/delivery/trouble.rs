@@ -1,0 +1,115 @@
+//! Why an account cannot send: what a worker reports and a circuit acts on.
+
+use crate::delivery::connection::ConnectionError;
+use crate::delivery::rules::{Rule, Verdict, classify};
+use crate::delivery::{PausePolicy, TroubleStatus};
+use crate::oauth::{TokenError, Unavailable};
+use crate::smtp::{ClientError, Reply, Step};
+
+/// Trouble that is no message's fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) pause: PausePolicy,
+    /// What the service's reply means; `None` when there was no reply.
+    pub(crate) rule: Option<&'static Rule>,
+    /// In the words of the service, or of the network.
+    pub(crate) reason: String,
+    /// Every account of the tenant has it.
+    pub(crate) whole_tenant: bool,
+}
+
+impl Trouble {
+    /// `None` when `rule`, which took `reply`, makes no trouble of the account.
+    pub(super) fn of_reply(rule: &'static Rule, reply: &Reply) -> Option<Self> {
+        rule.verdict.pause().map(|pause| Self {
+            pause,
+            rule: Some(rule),
+            reason: reply.to_string(),
+            whole_tenant: matches!(rule.verdict, Verdict::PauseTenant(_)),
+        })
+    }
+
+    /// There is no connection to send over.
+    pub(super) fn of_connection(error: &ConnectionError) -> Self {
+        let said = reply_in(error).and_then(|(step, reply)| {
+            let trouble = Self::of_reply(classify(step, reply), reply)?;
+            Some(Self {
+                // At AUTH the reply says it all, before it the error says at which step.
+                reason: match step {
+                    Some(Step::Auth) => trouble.reason,
+                    _ => error.to_string(),
+                },
+                ..trouble
+            })
+        });
+        said.unwrap_or_else(|| Self {
+            pause: PausePolicy::NETWORK,
+            rule: None,
+            reason: error.to_string(),
+            whole_tenant: false,
+        })
+    }
+
+    /// There is no token to authenticate with.
+    pub(super) fn of_token(unavailable: &Unavailable) -> Self {
+        let is_refused = matches!(
+            unavailable,
+            Unavailable::Failing {
+                error: TokenError::Operator(_),
+                ..
+            }
+        );
+        Self {
+            pause: if is_refused {
+                PausePolicy::TOKEN_REFUSED
+            } else {
+                PausePolicy::TOKEN
+            },
+            rule: None,
+            reason: with_causes(unavailable),
+            whole_tenant: false,
+        }
+    }
+
+    /// What another dispatcher has shown.
+    pub(super) fn of_status(status: TroubleStatus) -> Self {
+        Self {
+            pause: status.pause,
+            rule: status.rule,
+            reason: status.reason,
+            whole_tenant: status.whole_tenant,
+        }
+    }
+}
+
+/// What the server said when it ended the session, and to which step; no step when nothing was asked.
+pub(super) fn reply_in(error: &ConnectionError) -> Option<(Option<Step>, &Reply)> {
+    let ConnectionError::Protocol(error) = error else {
+        return None;
+    };
+    match error {
+        ClientError::GreetingRefused { reply } => Some((Some(Step::Greeting), reply)),
+        ClientError::EhloRefused { reply } => Some((Some(Step::Ehlo), reply)),
+        ClientError::StartTlsRefused { reply } => Some((Some(Step::StartTls), reply)),
+        ClientError::AuthRefused { reply } => Some((Some(Step::Auth), reply)),
+        ClientError::Unexpected { step, reply } | ClientError::Goodbye { step, reply } => {
+            Some((*step, reply))
+        }
+        ClientError::CutShort { reply } => Some((Some(Step::EndOfData), reply)),
+        ClientError::StartTlsNotOffered
+        | ClientError::XoauthNotOffered
+        | ClientError::OutOfTurn => None,
+    }
+}
+
+/// An error with its causes, in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}
