@@ -166,6 +166,7 @@ fn delivered() -> Settlement {
         started_at: SystemTime::now(),
         remote: "smtp.office365.com".into(),
         connection: Some(1),
+        transactions: 1,
         uncertain: false,
         reply: reply.into(),
     }

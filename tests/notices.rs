@@ -188,6 +188,7 @@ async fn fail_one(queue: &exorelay::queue::Queue) {
         started_at: std::time::SystemTime::now(),
         remote: "localhost".into(),
         connection: None,
+        transactions: 1,
         uncertain: false,
         reply: refused,
     };

@@ -372,10 +372,10 @@ async fn no_reload_and_no_other_name_gives_a_mailbox_a_second_minute() {
         send(relay.address()).await;
     }
     let full = |limit| {
-        let status = relay.delivery();
-        status.messages_per_minute == Some(limit)
-            && status.sent_last_minute == 3
-            && status.busy == 0
+        let pace = relay.pace();
+        pace.messages_per_minute == Some(limit)
+            && pace.messages_last_minute == 3
+            && relay.delivery().busy == 0
     };
     until("three of four", || full(3)).await;
     relay.reload(&paced(2, "default")).await.unwrap();

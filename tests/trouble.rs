@@ -289,8 +289,7 @@ async fn the_pace_is_kept() {
     }
     within("delivery", bench.sandbox.control().wait_for_messages(5)).await;
     until("the window to be full", || {
-        let status = relay.delivery();
-        status.sent_last_minute == 5 && status.busy == 0
+        relay.pace().messages_last_minute == 5 && relay.delivery().busy == 0
     })
     .await;
     assert_eq!(listed(&relay, MessageState::Ready).len(), 3);

@@ -129,10 +129,8 @@ pub struct AccountStatus {
     pub probing: bool,
     /// Open now.
     pub connections: u32,
-    /// In the last 60 s.
-    pub sent_last_minute: u32,
-    /// Of the settings; 0: no pacing.
-    pub messages_per_minute: u32,
+    /// What its mailbox has used of what it may, and how long what waits will take.
+    pub pace: PaceReport,
     /// Its access token.
     pub token: TokenReport,
     /// The last failure of any attempt, even if mail flows again.
@@ -145,6 +143,25 @@ pub struct AccountStatus {
     pub last_unknown_reply: Option<String>,
 }
 
+/// What a mailbox has used of what it may; accounts that name the same one share it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaceReport {
+    /// That count against the rate.
+    pub messages_last_minute: u32,
+    /// The rate; 0: no pacing.
+    pub messages_per_minute: u32,
+    /// In the last 24 hours, repeats included.
+    pub recipients_last_day: u64,
+    /// 0: no limit.
+    pub recipients_per_day: u64,
+    /// Messages that wait to be sent from this mailbox.
+    pub queued: u64,
+    /// When the next of them can go, if minute or day have no room.
+    pub waiting_until: Option<Timestamp>,
+    /// When about the last of them will have gone, if all goes well; none without a rate.
+    pub drained_at: Option<Timestamp>,
+}
+
 /// Whether an account sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -155,8 +172,8 @@ pub enum AccountState {
     Ready,
     /// In a moment: a new token is asked for.
     Refreshing,
-    /// Not now, because of a limit of the service that passes by itself; its messages are kept and do
-    /// not age.
+    /// Not now, because of a limit of the service that passes by itself, or of `recipients_per_day`; its
+    /// messages are kept and do not age.
     Throttled,
     /// Not now, because of trouble that usually passes by itself.
     Paused,

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::context::{Context, block_on};
 use super::error::{CliError, Exit};
 use super::output::Output;
 use super::queue::Source;
-use super::text::{count, harmless, since, size, until};
-use crate::admin::{AccountState, AccountStatus, QueueStatus, Status, TokenReport, TokenState};
+use super::text::{clock, count, harmless, since, size, until};
+use crate::admin::{
+    AccountState, AccountStatus, PaceReport, QueueStatus, Status, TokenReport, TokenState,
+};
 use crate::config::Settings;
 use crate::queue::{Counts, Queue, pool_members};
 
@@ -127,18 +130,23 @@ fn page(status: &Status, now: Timestamp) -> Vec<String> {
         lines.push(format!("listener {}: {}", listener.name, listener.address));
     }
     for account in &status.accounts {
-        lines.extend(account_lines(account, now));
+        lines.extend(account_lines(account, now, &TimeZone::system()));
     }
     lines.extend(queue_lines(&status.queue, now));
     lines.iter().map(|line| harmless(line)).collect()
 }
 
-fn account_lines(account: &AccountStatus, now: Timestamp) -> Vec<String> {
+fn account_lines(account: &AccountStatus, now: Timestamp, zone: &TimeZone) -> Vec<String> {
     let mut line = format!(
         "account {} ({} through {}): {}",
         account.name, account.mailbox, account.host, account.state
     );
-    if account.state != AccountState::Ready {
+    // Nothing is to be tried: the moment is known.
+    let knows_when = account.state == AccountState::Throttled && account.next_probe_at.is_none();
+    if let Some(until) = account.pace.waiting_until.filter(|_| knows_when) {
+        line.push_str(" until ");
+        line.push_str(&clock(until, now, zone));
+    } else if account.state != AccountState::Ready {
         line.push_str(" since ");
         line.push_str(&since(account.since, now));
     }
@@ -152,22 +160,16 @@ fn account_lines(account: &AccountStatus, now: Timestamp) -> Vec<String> {
         line.push_str("; tried again ");
         line.push_str(&until(next, now));
     }
-    let pace = match account.messages_per_minute {
-        0 => format!("{} sent in the last minute", account.sent_last_minute),
-        limit => format!(
-            "{} of {limit} sent in the last minute",
-            account.sent_last_minute
-        ),
-    };
     let mut lines = vec![line];
     for (word, text) in [("why", &account.why), ("remedy", &account.remedy)] {
         lines.extend(text.iter().map(|text| format!("  {word}: {text}")));
     }
     lines.push(format!(
-        "  {}, {pace}, {}",
+        "  {}, {}",
         token(&account.token, now),
         count(u64::from(account.connections), "connection")
     ));
+    lines.extend(pace_line(&account.pace, now, zone).map(|pace| format!("  {pace}")));
     if let Some(error) = &account.last_error {
         lines.push(format!("  last error: {error}"));
     }
@@ -181,6 +183,26 @@ fn account_lines(account: &AccountStatus, now: Timestamp) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// `30/30 this minute, 412 queued, drained at about 14:32`.
+fn pace_line(pace: &PaceReport, now: Timestamp, zone: &TimeZone) -> Option<String> {
+    let mut parts = Vec::new();
+    if pace.messages_per_minute > 0 {
+        let (used, limit) = (pace.messages_last_minute, pace.messages_per_minute);
+        parts.push(format!("{used}/{limit} this minute"));
+    }
+    if pace.queued > 0 {
+        parts.push(format!("{} queued", pace.queued));
+    }
+    if let Some(drained) = pace.drained_at {
+        parts.push(format!("drained at about {}", clock(drained, now, zone)));
+    }
+    if pace.recipients_per_day > 0 {
+        let (used, limit) = (pace.recipients_last_day, pace.recipients_per_day);
+        parts.push(format!("{used}/{limit} recipients in 24 hours"));
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 fn token(token: &TokenReport, now: Timestamp) -> String {
@@ -307,8 +329,15 @@ mod tests {
             next_probe_at: None,
             probing: false,
             connections: 1,
-            sent_last_minute: 12,
-            messages_per_minute: 30,
+            pace: PaceReport {
+                messages_last_minute: 30,
+                messages_per_minute: 30,
+                recipients_last_day: 1_204,
+                recipients_per_day: 10_000,
+                queued: 412,
+                waiting_until: Some(at("2026-11-20T10:00:20Z")),
+                drained_at: Some(at("2026-11-20T10:14:00Z")),
+            },
             token: TokenReport {
                 state: TokenState::Valid,
                 expires_at: Some(at("2026-11-20T10:52:00Z")),
@@ -326,10 +355,26 @@ mod tests {
     fn accounts_say_how_they_are() {
         let now = at("2026-11-20T10:00:00Z");
         assert_eq!(
-            account_lines(&account(), now),
+            account_lines(&account(), now, &TimeZone::UTC),
             [
                 "account default (relay@contoso.com through smtp.office365.com): ready",
-                "  token good for 52m, 12 of 30 sent in the last minute, 1 connection",
+                "  token good for 52m, 1 connection",
+                "  30/30 this minute, 412 queued, drained at about 10:14, 1204/10000 recipients in 24 hours",
+            ]
+        );
+        let mut throttled = account();
+        throttled.state = AccountState::Throttled;
+        throttled.reason = Some("the day is used up".into());
+        throttled.pace = PaceReport {
+            waiting_until: Some(at("2026-11-20T14:32:00Z")),
+            ..PaceReport::default()
+        };
+        assert_eq!(
+            account_lines(&throttled, now, &TimeZone::UTC),
+            [
+                "account default (relay@contoso.com through smtp.office365.com): throttled until 14:32, the day \
+                 is used up",
+                "  token good for 52m, 1 connection",
             ]
         );
         let mut paused = account();
@@ -344,13 +389,17 @@ mod tests {
             next_try_at: Some(at("2026-11-20T10:04:00Z")),
         };
         paused.last_error = Some("no access token".into());
+        paused.pace = PaceReport {
+            messages_per_minute: 30,
+            ..PaceReport::default()
+        };
         assert_eq!(
-            account_lines(&paused, now),
+            account_lines(&paused, now, &TimeZone::UTC),
             [
                 "account default (relay@contoso.com through smtp.office365.com): paused since 1h, the client \
                  secret has expired; make a new one in Entra; tried again in 4m",
-                "  token none, renewal fails: AADSTS7000222; tried again in 4m, 12 of 30 sent in the last \
-                 minute, 1 connection",
+                "  token none, renewal fails: AADSTS7000222; tried again in 4m, 1 connection",
+                "  0/30 this minute",
                 "  last error: no access token",
             ]
         );
@@ -368,13 +417,14 @@ mod tests {
         blocked.unknown_replies = 2;
         blocked.last_unknown_reply = Some("550 5.9.9 never".into());
         assert_eq!(
-            account_lines(&blocked, now),
+            account_lines(&blocked, now, &TimeZone::UTC),
             [
                 "account default (relay@contoso.com through smtp.office365.com): blocked since 1h, 550 5.1.8 \
                  Access denied, bad outbound sender; being tried just now",
                 "  why: Microsoft has restricted the mailbox.",
                 "  remedy: Release it.",
-                "  token good for 52m, 12 of 30 sent in the last minute, 1 connection",
+                "  token good for 52m, 1 connection",
+                "  30/30 this minute, 412 queued, drained at about 10:14, 1204/10000 recipients in 24 hours",
                 "  2 replies that exorelay does not know, last: 550 5.9.9 never",
             ]
         );

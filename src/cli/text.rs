@@ -46,6 +46,17 @@ pub(super) fn local_time(time: Timestamp) -> String {
         .to_string()
 }
 
+/// `14:32` on the day of `now`, `2026-11-21 14:32` on another.
+pub(super) fn clock(time: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let (time, now) = (time.to_zoned(zone.clone()), now.to_zoned(zone.clone()));
+    let format = if time.date() == now.date() {
+        "%H:%M"
+    } else {
+        "%Y-%m-%d %H:%M"
+    };
+    time.strftime(format).to_string()
+}
+
 /// `812 B`, `12 KiB`, `1.4 MiB`: at most eight characters.
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -143,6 +154,20 @@ mod tests {
         assert_eq!(until(at(-300), now), "now");
         assert_eq!(since(at(-300), now), "5m");
         assert_eq!(since(at(300), now), "0s", "a clock that was set back");
+    }
+
+    #[test]
+    fn another_day_is_named() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (now, zone) = (
+            at("2026-11-20T22:30:00Z"),
+            TimeZone::fixed(jiff::tz::offset(1)),
+        );
+        assert_eq!(clock(at("2026-11-20T22:59:30Z"), now, &zone), "23:59");
+        assert_eq!(
+            clock(at("2026-11-20T23:00:00Z"), now, &zone),
+            "2026-11-21 00:00"
+        );
     }
 
     #[test]

@@ -106,6 +106,12 @@ fn limits(account: &Account, warn: &mut impl FnMut(&str, String)) {
             "Exchange Online allows 30 for each mailbox".to_owned(),
         );
     }
+    if !(1..=10_000).contains(&account.smtp.recipients_per_day) {
+        warn(
+            "smtp.recipients_per_day",
+            "Exchange Online allows 10000 for each mailbox".to_owned(),
+        );
+    }
 }
 
 fn is_literal(secret: &SecretSource) -> bool {

@@ -134,17 +134,8 @@ impl<'a> Check<'a> {
         if settings.accounts.is_empty() && mentioned.count() == 0 {
             self.refuse("account", NO_ACCOUNT);
         }
-        for (index, account) in settings.accounts.values().enumerate() {
+        for account in settings.accounts.values() {
             self.account(account);
-            let mut before = settings.accounts.values().take(index);
-            if let Some(other) = before.find(|other| is_same_mailbox(other, account)) {
-                let text = format!(
-                    "is the mailbox of account.{} too, and the two would exceed its limits together; use one \
-                     account, or another mailbox",
-                    other.name
-                );
-                self.refuse(&format!("account.{}.mailbox", account.name), text);
-            }
         }
     }
 
@@ -293,13 +284,6 @@ impl<'a> Check<'a> {
 }
 
 /// Exchange Online counts per mailbox, whatever the case it is written in.
-fn is_same_mailbox(one: &Account, other: &Account) -> bool {
-    let (a, b) = (one.mailbox.as_str(), other.mailbox.as_str());
-    a.eq_ignore_ascii_case(b)
-        && one.smtp.host == other.smtp.host
-        && one.smtp.port == other.smtp.port
-}
-
 const LARGER_THAN_THE_QUEUE: &str =
     "is larger than queue.max_bytes, so the largest message could never be taken; lower it";
 

@@ -193,6 +193,7 @@ impl Settings {
             connections_max: upstream.connections as usize,
             messages_per_minute: upstream.messages_per_minute,
             recipients_per_message_max: upstream.recipients_per_message as usize,
+            recipients_per_day: upstream.recipients_per_day,
             timeouts: delivery::Timeouts {
                 connect: timeouts.connect,
                 tls: timeouts.tls,

@@ -10,7 +10,6 @@ use super::operation::LogFormat;
 use super::reader::Report;
 use super::sender::SenderPolicy;
 use super::settings::Settings;
-use super::upstream::RECIPIENTS_PER_DAY;
 use super::value::ListenAddress;
 
 /// Whether it is switched on, its key, and what it is in the operator's words.
@@ -81,11 +80,6 @@ const ACCOUNT: &[Refusal<Account>] = &[
         |a| a.client_certificate.is_some(),
         "client_certificate",
         "a client certificate",
-    ),
-    (
-        |a| a.smtp.recipients_per_day != RECIPIENTS_PER_DAY,
-        "smtp.recipients_per_day",
-        "counting the recipients of a day",
     ),
     (
         |a| a.sender.policy == SenderPolicy::Mailbox,

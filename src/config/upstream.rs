@@ -65,7 +65,7 @@ words! {
 }
 
 /// What Exchange Online takes from a mailbox within 24 hours.
-pub(super) const RECIPIENTS_PER_DAY: u32 = 10_000;
+const RECIPIENTS_PER_DAY: u32 = 10_000;
 
 impl Upstream {
     pub(super) fn read(table: Table<'_>, host: &str) -> Self {

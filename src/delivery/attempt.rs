@@ -1,10 +1,14 @@
 //! What an attempt finds out about each recipient.
 
+use std::collections::HashSet;
+
+use tokio::time::Instant;
+
 use crate::delivery::connection::Interrupted;
 use crate::delivery::rules::{Rule, Verdict, classify};
 use crate::delivery::status::UnknownReplies;
 use crate::delivery::trouble::{Trouble, reply_in};
-use crate::queue::{Disposition, Lease, RecipientOutcome};
+use crate::queue::{Disposition, Lease, RecipientOutcome, Retry};
 use crate::smtp::{Reply, Step};
 
 /// What an attempt has found out so far.
@@ -14,7 +18,11 @@ pub(super) struct Attempt {
     pub(super) trouble: Option<Trouble>,
     /// Given up before it reached the service: nobody's failure.
     pub(super) stopped: bool,
-    pub(super) presented: usize,
+    /// Mail transactions that the service has heard of; a second one only over a new connection that it
+    /// asked for.
+    pub(super) transactions: u32,
+    /// The service has counted the last of them by then.
+    pub(super) counted_by: Option<Instant>,
     pub(super) reply: String,
     /// Some part of it was lost between the final dot and the reply.
     pub(super) uncertain: bool,
@@ -34,16 +42,17 @@ pub(super) struct Reasons {
 }
 
 impl Attempt {
-    /// Notes how each recipient of the part was decided, as far as it was.
-    pub(super) fn take(
-        &mut self,
-        lease: &Lease,
-        part: &[usize],
-        decided: Vec<Option<(Step, Reply)>>,
-    ) {
+    /// The service has heard of the message, and has counted it by then.
+    pub(super) fn heard(&mut self, counted_by: Instant) {
+        self.transactions += 1;
+        self.counted_by = Some(counted_by);
+    }
+
+    /// Notes how each recipient was decided, as far as it was.
+    pub(super) fn take(&mut self, lease: &Lease, decided: Vec<Option<(Step, Reply)>>) {
         let mut last = None;
-        for (index, one) in part.iter().zip(decided) {
-            let (Some(number), Some((step, reply))) = (lease.numbers.get(*index), one) else {
+        for (number, one) in lease.numbers.iter().zip(decided) {
+            let Some((step, reply)) = one else {
                 continue;
             };
             let rule = classify(Some(step), &reply);
@@ -89,8 +98,8 @@ impl Attempt {
         disposition
     }
 
-    /// Notes what is known of a part whose transaction broke off; the rest is tried again.
-    pub(super) fn interrupt(&mut self, lease: &Lease, part: &[usize], interrupted: Interrupted) {
+    /// Notes what is known of a transaction that broke off; the rest is tried again.
+    pub(super) fn interrupt(&mut self, lease: &Lease, interrupted: Interrupted) {
         let Interrupted {
             error,
             decided,
@@ -101,9 +110,13 @@ impl Attempt {
         } else {
             error.to_string()
         };
-        let undecided = |at: &usize| decided.get(*at).is_none_or(Option::is_none);
-        let open: Vec<usize> = (0..part.len()).filter(undecided).collect();
-        self.take(lease, part, decided);
+        let undecided = |(at, number): (usize, &u32)| {
+            let is_open = decided.get(at).is_none_or(Option::is_none);
+            is_open.then_some(*number)
+        };
+        let numbers = lease.numbers.iter().enumerate();
+        let open: Vec<u32> = numbers.filter_map(undecided).collect();
+        self.take(lease, decided);
         if let Some((step, reply)) = reply_in(&error) {
             let rule = classify(step, reply);
             if rule.is_unknown() {
@@ -114,33 +127,35 @@ impl Attempt {
                 self.trouble = Trouble::of_reply(rule, reply);
             }
         }
-        for at in open {
-            if let Some(number) = part.get(at).and_then(|index| lease.numbers.get(*index)) {
-                self.recipients.push(RecipientOutcome {
-                    number: *number,
-                    disposition: Disposition::Deferred,
-                    reply: text.clone(),
-                });
-            }
-        }
+        let deferred = open.into_iter().map(|number| RecipientOutcome {
+            number,
+            disposition: Disposition::Deferred,
+            reply: text.clone(),
+        });
+        self.recipients.extend(deferred);
         self.reply = text;
         self.uncertain |= uncertain;
     }
 
-    /// Whether the message was refused as a whole; then no part of it is presented again.
-    pub(super) fn is_refused(&self) -> bool {
-        self.refused.is_some()
-    }
-
-    /// The message was refused as a whole: so are the recipients of a part that was not sent yet.
-    pub(super) fn refuse(&mut self, lease: &Lease, part: &[usize]) {
-        let Some(reply) = &self.refused else { return };
-        for number in part.iter().filter_map(|index| lease.numbers.get(*index)) {
-            self.recipients.push(RecipientOutcome {
-                number: *number,
-                disposition: Disposition::Failed,
-                reply: reply.clone(),
-            });
+    /// What becomes of those who are not decided.
+    pub(super) fn retry(&self, lease: &Lease) -> Retry {
+        let named: HashSet<u32> = self.recipients.iter().map(|one| one.number).collect();
+        let mut left_over = lease
+            .numbers
+            .iter()
+            .filter(|number| !named.contains(number));
+        let rest = lease.rest.as_ref();
+        // Trouble of the account is no attempt; a network that is down is one that failed.
+        match &self.trouble {
+            Some(trouble) if !trouble.pause.ages_mail() => return Retry::WithoutCounting,
+            Some(_) => return Retry::Scheduled,
+            None => {}
+        }
+        match left_over.next().or(rest) {
+            // No part of what was refused as a whole is presented again.
+            Some(_) if self.refused.is_some() => Retry::RefuseRest,
+            Some(from) => Retry::Rest { from: *from },
+            None => Retry::Scheduled,
         }
     }
 }

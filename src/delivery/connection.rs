@@ -34,6 +34,7 @@ pub(super) struct Connection {
     /// Of the token it was opened with.
     reusable_until: Instant,
     messages: u32,
+    final_dot: Option<Instant>,
     /// Among the mailbox's connections.
     _slot: Slot,
 }
@@ -92,6 +93,7 @@ impl Connection {
             opened_at,
             reusable_until: opened_at,
             messages: 0,
+            final_dot: None,
             _slot: slot,
         };
         if settings.tls == Tls::Implicit {
@@ -135,6 +137,11 @@ impl Connection {
         self.messages > 0
     }
 
+    /// When the final dot of the last message was written, if it came to that.
+    pub(super) fn final_dot(&self) -> Option<Instant> {
+        self.final_dot
+    }
+
     /// Whether the remote has kept silent since its last reply: if not, it has closed, or nobody knows
     /// what its next reply would answer.
     pub(super) async fn is_quiet(&mut self) -> bool {
@@ -155,6 +162,7 @@ impl Connection {
         content: &Content,
     ) -> Result<TransactionOutcome, Box<Interrupted>> {
         self.messages += 1;
+        self.final_dot = None;
         let mut progress = Progress::default();
         let result = self
             .transact(envelope, size_bytes, content, &mut progress)
@@ -220,7 +228,9 @@ impl Connection {
             if !more {
                 reader.finish(&mut self.wire.output);
                 // From the last octet on the remote may have all of it.
-                return self.write_content(&mut progress.dot_sent).await;
+                let written = self.write_content(&mut progress.dot_sent).await;
+                self.final_dot = progress.dot_sent.then(Instant::now);
+                return written;
             }
             if self.wire.output.len() >= BLOCK_BYTES
                 && self.write_content(&mut false).await? == Written::Answered

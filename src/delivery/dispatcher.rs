@@ -1,8 +1,9 @@
 //! One account's mail, from the queue to its connections.
 
 mod health;
+mod turns;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,9 +16,9 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::delivery::circuit::{Circuit, Incident};
-use crate::delivery::pacing::Pacing;
-use crate::delivery::quota::{Quota, Tenure};
-use crate::delivery::status::{Status, TroubleStatus, UnknownReplies};
+use crate::delivery::members::Limits;
+use crate::delivery::quota::{Quota, Tenure, Turn};
+use crate::delivery::status::{Status, Throttled, TroubleStatus, UnknownReplies};
 use crate::delivery::tenant::Tenant;
 use crate::delivery::worker::{Job, Report, Shared, Worker};
 use crate::delivery::{Settings, State};
@@ -54,7 +55,10 @@ struct Work {
     /// The one that worked last stands last: under light load one connection is kept warm.
     idle: Vec<usize>,
     probing: Option<usize>,
+    /// Of the busy workers.
+    turns: HashMap<usize, Turn>,
     ready: VecDeque<Lease>,
+    throttled: Option<Throttled>,
     leasing: Option<Leasing>,
     /// There may be something to lease.
     look: bool,
@@ -132,7 +136,18 @@ impl Dispatcher {
     pub async fn run(self, stop: CancellationToken) {
         // However it ends.
         let leasing_ended = self.leasing_ended.drop_guard();
-        let tenure = self.quota.begin(self.shared.settings.messages_per_minute);
+        let settings = &self.shared.settings;
+        let tenure = self.quota.begin(Limits {
+            connections: settings.connections_max,
+            messages_per_minute: settings.messages_per_minute,
+            recipients_per_day: settings.recipients_per_day,
+        });
+        let recalled = self.quota.recall(&self.shared.queue, &settings.mailbox);
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = recalled => {}
+        }
         let work = Work {
             shared: self.shared,
             tenure,
@@ -142,7 +157,9 @@ impl Dispatcher {
             workers: Vec::new(),
             idle: Vec::new(),
             probing: None,
+            turns: HashMap::new(),
             ready: VecDeque::new(),
+            throttled: None,
             leasing: None,
             look: true,
             look_again_at: None,
@@ -160,6 +177,7 @@ impl Work {
         let settings = &self.shared.settings;
         let account = settings.account.clone();
         let waker = self.shared.queue.waker(&account);
+        self.shared.queue.set_sender(&account, &self.sender());
         let (report, mut reports) = mpsc::channel(settings.connections_max.max(1));
         let mut tasks = JoinSet::new();
         for number in 0..settings.connections_max.max(1) {
@@ -172,6 +190,7 @@ impl Work {
         }
         drop(report);
         let mut tokens = self.shared.tokens.status();
+        let mut changes = self.tenure.changes();
         let mut refreshing = self.shared.refreshing.subscribe();
         let mut news = self.tenant.subscribe();
         let operator = Arc::clone(&self.operator);
@@ -180,7 +199,7 @@ impl Work {
             self.shared.queue.set_active(&account, self.ages_mail());
             self.assign(now);
             self.lease(now);
-            self.show(now);
+            self.show();
             let timer = self.timer(now);
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -199,91 +218,67 @@ impl Work {
                     self.heard(heard.as_ref());
                 }
                 () = operator.notified() => self.circuit.operator_acted(Instant::now()),
-                () = self.tenure.freed() => {}
+                Ok(()) = changes.changed() => {}
                 () = wait_until(timer) => {}
             }
         }
         self.ready.clear();
         self.leasing = None;
         self.workers.clear();
+        self.tenure.leave();
         self.shared.queue.set_active(&account, false);
         // A successor may work for the account from here on, within what these attempts leave it.
         drop(leasing_ended);
         while let Some(report) = reports.recv().await {
-            if !report.was_probe {
-                let now = Instant::now();
-                let ended = |pacing: &mut Pacing| pacing.end(report.presented, now);
-                self.tenure.give_back(ended);
-            }
+            self.end_turn(&report);
         }
         while tasks.join_next().await.is_some() {}
     }
 
-    /// How many workers may be given something to do. Each may open a connection, and those of a
-    /// predecessor still count.
-    fn hands(&self) -> usize {
-        let busy = self.workers.len() - self.idle.len();
-        let allowed = self.workers.len().saturating_sub(self.tenure.foreign());
-        allowed.saturating_sub(busy).min(self.idle.len())
-    }
-
-    fn room(&self, now: Instant) -> usize {
-        self.tenure.pacing(|pacing| pacing.room(now))
-    }
-
-    fn deliver(&mut self, lease: Lease) -> Option<usize> {
-        self.tenure.pacing(Pacing::start);
-        self.give(Job::Deliver(Box::new(lease)))
-    }
-
     fn ages_mail(&self) -> bool {
-        self.circuit
-            .incident()
-            .is_none_or(|incident| incident.trouble.pause.ages_mail())
+        let incident = self.circuit.incident();
+        self.throttled.is_none()
+            && incident.is_none_or(|incident| incident.trouble.pause.ages_mail())
     }
 
-    /// Gives work to idle workers as far as circuit and pace allow.
+    /// Gives work to idle workers as far as circuit and quota allow.
     fn assign(&mut self, now: Instant) {
-        if self
-            .circuit
-            .incident()
-            .is_some_and(|incident| !incident.is_probed_by_message())
-            && self.hands() > 0
-            && self.circuit.begin_probe(now)
-        {
-            self.probing = self.give(Job::Probe);
-        }
-        let by_message = self
-            .circuit
-            .incident()
-            .is_some_and(Incident::is_probed_by_message);
-        if by_message && self.hands() > 0 && self.room(now) > 0 && !self.ready.is_empty() {
-            if self.circuit.begin_probe(now)
-                && let Some(lease) = self.ready.pop_front()
-            {
-                self.probing = self.deliver(lease);
+        self.tenure.want(self.wants(now));
+        let incident = self.circuit.incident();
+        match incident.map(Incident::is_probed_by_message) {
+            None => while !self.idle.is_empty() && self.deliver(now).is_some() {},
+            Some(_) if self.idle.is_empty() || !self.probe_is_due(now) => {}
+            Some(true) => {
+                if let Some(worker) = self.deliver(now) {
+                    self.circuit.begin_probe(now);
+                    self.probing = Some(worker);
+                }
             }
-            return;
+            Some(false) => {
+                if let Some(turn) = self.tenure.probe(now) {
+                    self.circuit.begin_probe(now);
+                    self.probing = self.give(Job::Probe, turn);
+                }
+            }
         }
-        if !self.circuit.is_closed() {
-            return;
+        if self.tenure.room(now) == 0 {
+            // Others of the mailbox were faster: it may be a minute.
+            self.ready.clear();
         }
-        while self.hands() > 0 && self.room(now) > 0 {
-            let Some(lease) = self.ready.pop_front() else {
-                break;
-            };
-            self.deliver(lease);
-        }
+        self.tenure.want(self.wants(now));
     }
 
-    fn give(&mut self, job: Job) -> Option<usize> {
+    fn give(&mut self, job: Job, turn: Turn) -> Option<usize> {
         let number = self.idle.pop()?;
         // An idle worker's inbox is empty, and it lives as long as the dispatcher.
         let given = self
             .workers
             .get(number)
             .is_some_and(|worker| worker.try_send(job).is_ok());
-        given.then_some(number)
+        given.then(|| {
+            self.turns.insert(number, turn);
+            number
+        })
     }
 
     /// Asks the queue for more before the workers run dry.
@@ -292,17 +287,24 @@ impl Work {
             self.look = true;
             self.look_again_at = None;
         }
-        let max = if self.circuit.is_closed() {
-            BATCH_MAX
-                .min(self.room(now))
-                .saturating_sub(self.ready.len())
+        let room = self.tenure.room(now);
+        // Where messages are counted, each lease that is open when the process dies costs a place in the
+        // next minute; and a trickle needs no batches.
+        let batch = match room {
+            usize::MAX => BATCH_MAX,
+            _ => self.workers.len().min(BATCH_MAX),
+        };
+        let max = if self.throttled.is_some() && self.look_again_at.is_some() {
+            0
+        } else if self.circuit.is_closed() {
+            batch.min(room).saturating_sub(self.ready.len())
         } else {
             // What was leased goes back; a probe that needs a message leases one.
             let wanted = usize::from(self.message_probe_is_due(now));
             self.ready.truncate(wanted);
             wanted.saturating_sub(self.ready.len())
         };
-        let low = self.ready.len() <= BATCH_MAX / 2;
+        let low = self.ready.len() <= batch / 2;
         if self.look && low && max > 0 && self.leasing.is_none() {
             self.look = false;
             self.look_again_at = None;
@@ -323,15 +325,22 @@ impl Work {
         }
     }
 
+    fn probe_is_due(&self, now: Instant) -> bool {
+        matches!(&self.circuit, Circuit::Open(incident) if incident.next_probe <= now)
+    }
+
     fn message_probe_is_due(&self, now: Instant) -> bool {
-        matches!(&self.circuit, Circuit::Open(incident)
-            if incident.is_probed_by_message() && incident.next_probe <= now)
+        let incident = self.circuit.incident();
+        self.probe_is_due(now) && incident.is_some_and(Incident::is_probed_by_message)
     }
 
     fn leased(&mut self, leased: Result<Leased, StorageError>) {
         self.leasing = None;
         match leased {
             Ok(leased) => {
+                if leased.leases.is_empty() && self.ready.is_empty() {
+                    self.throttled = None;
+                }
                 self.ready.extend(leased.leases);
                 match leased.next_due {
                     Some(Duration::ZERO) => self.look = true,
@@ -349,12 +358,9 @@ impl Work {
     fn reported(&mut self, report: Report) {
         let now = Instant::now();
         self.idle.push(report.worker);
+        self.end_turn(&report);
         if let Some(failure) = report.failure {
             self.last_error = Some(failure);
-        }
-        if !report.was_probe {
-            self.tenure
-                .pacing(|pacing| pacing.end(report.presented, now));
         }
         let decides = self.probing == Some(report.worker);
         if decides {
@@ -370,14 +376,12 @@ impl Work {
 
     fn timer(&self, now: Instant) -> Option<Instant> {
         let probe = match &self.circuit {
-            Circuit::Open(incident) if self.hands() > 0 && incident.next_probe > now => {
-                Some(incident.next_probe)
-            }
+            Circuit::Open(incident) if incident.next_probe > now => Some(incident.next_probe),
             _ => None,
         };
         let pace = self
             .tenure
-            .pacing(|pacing| pacing.next_room())
+            .next_room(now)
             .filter(|_| self.look || !self.ready.is_empty());
         [probe, pace, self.look_again_at]
             .into_iter()
@@ -385,17 +389,16 @@ impl Work {
             .min()
     }
 
-    fn show(&mut self, now: Instant) {
-        let (sent_last_minute, messages_per_minute) = self.tenure.pacing(|pacing| pacing.used(now));
+    fn show(&mut self) {
         let state = match self.circuit.state() {
             State::Ready if *self.shared.refreshing.borrow() > 0 => State::Refreshing,
+            State::Ready if self.throttled.is_some() => State::Throttled,
             state => state,
         };
         let status = Status {
             state,
             trouble: TroubleStatus::of(&self.circuit),
-            sent_last_minute,
-            messages_per_minute,
+            throttled: self.throttled,
             busy: self.workers.len() - self.idle.len(),
             connections: self.tenure.connections(),
             ready_since: self.ready_since,

@@ -1,4 +1,9 @@
 //! A true sliding window: never more than so many messages in any sixty seconds.
+//!
+//! The service tells nobody when it counts a message. It cannot before it hears of it, and it need not
+//! later than it has all of it. So a message takes its place when it is started, and keeps it until a
+//! minute after the latest moment at which the service can have counted it ([`latest_count`]). Whenever
+//! the service counts in between, it never sees one too many.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,17 +13,38 @@ use tokio::time::Instant;
 /// The service counts over a minute (facts B.1).
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// Counts messages of one mailbox.
+/// What the last octets of a message need to reach the service once we have handed them to the kernel,
+/// above the time that [`UPLINK_BYTES_PER_SECOND`] takes for what may still lie in its buffers.
+const TRANSIT: Duration = Duration::from_secs(1);
+
+/// 1 Mbit/s.
+const UPLINK_BYTES_PER_SECOND: u64 = 125_000;
+
+/// When the service counts a message at the latest: once it has all of it, and before it replies.
 ///
-/// A message takes its place when it is started and keeps it until a minute after it was *finished*:
-/// the service may count it at any moment in between, and so never sees one too many.
+/// Waiting for the reply alone would be simpler, and slower than the limit allows: Exchange takes
+/// seconds to answer, which would be lost in every minute.
+pub(crate) fn latest_count(
+    final_dot: Option<Instant>,
+    size_bytes: u64,
+    replied: Instant,
+) -> Instant {
+    let Some(dot) = final_dot else {
+        return replied;
+    };
+    let draining = Duration::from_secs(size_bytes / UPLINK_BYTES_PER_SECOND);
+    replied.min(dot + TRANSIT + draining)
+}
+
+/// Counts messages of one mailbox.
 #[derive(Debug)]
 pub(crate) struct Pacing {
     /// None: the upstream has no such limit.
     limit: Option<usize>,
     under_way: usize,
-    finished: VecDeque<Instant>,
-    /// The end of the last message sent while there was no limit: how many there were is not known.
+    /// When each was counted at the latest, oldest first.
+    counted: VecDeque<Instant>,
+    /// The last message sent while there was no limit: how many there were is not known.
     uncounted: Option<Instant>,
 }
 
@@ -28,7 +54,7 @@ impl Pacing {
         Self {
             limit: (per_minute > 0).then_some(per_minute as usize),
             under_way: 0,
-            finished: VecDeque::new(),
+            counted: VecDeque::new(),
             uncounted: None,
         }
     }
@@ -39,7 +65,7 @@ impl Pacing {
         self.limit = (per_minute > 0).then_some(per_minute as usize);
         if self.limit.is_none() {
             // Nobody will read them, and `uncounted` stands for them should a limit come back.
-            self.uncounted = self.finished.drain(..).next_back().or(self.uncounted);
+            self.uncounted = self.counted.drain(..).next_back().or(self.uncounted);
         }
     }
 
@@ -48,31 +74,25 @@ impl Pacing {
         let Some(limit) = self.limit else {
             return usize::MAX;
         };
-        while self
-            .finished
-            .front()
-            .is_some_and(|end| now.duration_since(*end) >= WINDOW)
-        {
-            self.finished.pop_front();
+        while self.counted.front().is_some_and(|at| is_over(*at, now)) {
+            self.counted.pop_front();
         }
-        if self
-            .uncounted
-            .is_some_and(|end| now.duration_since(end) >= WINDOW)
-        {
-            self.uncounted = None;
-        }
+        self.uncounted = self.uncounted.filter(|at| !is_over(*at, now));
         if self.uncounted.is_some() {
             return 0;
         }
-        limit.saturating_sub(self.under_way + self.finished.len())
+        limit.saturating_sub(self.under_way + self.counted.len())
     }
 
-    /// When the next place becomes free, unless that hangs on a message under way.
+    /// When there is room for a message, unless that hangs on one under way.
     pub(crate) fn next_room(&self) -> Option<Instant> {
-        let first = self.uncounted.as_ref().or_else(|| self.finished.front());
-        first
-            .filter(|_| self.limit.is_some())
-            .map(|end| *end + WINDOW)
+        let limit = self.limit?;
+        if let Some(uncounted) = self.uncounted {
+            return Some(uncounted + WINDOW);
+        }
+        // With a limit that was lowered, several have to go.
+        let over = (self.under_way + self.counted.len()).checked_sub(limit)?;
+        self.counted.get(over).map(|at| *at + WINDOW)
     }
 
     /// A message is on its way.
@@ -80,134 +100,76 @@ impl Pacing {
         self.under_way += 1;
     }
 
-    /// A message under way has ended. It was presented to the service so many times, as one for very
-    /// many recipients goes out in parts, or not at all.
-    pub(crate) fn end(&mut self, presented: usize, now: Instant) {
+    /// A message under way has ended; the service counted it at `counted` at the latest, or never
+    /// heard of it.
+    pub(crate) fn end(&mut self, counted: Option<Instant>) {
         self.under_way = self.under_way.saturating_sub(1);
-        for _ in 0..presented {
-            self.count(now);
+        if let Some(at) = counted {
+            self.count(at, 1);
         }
     }
 
-    /// A message was presented to the service, whatever it answered.
-    fn count(&mut self, now: Instant) {
-        if self.limit.is_some() {
-            self.finished.push_back(now);
-        } else {
-            self.uncounted = Some(now);
+    /// A message under way is to be presented a second time, after the service counted it by `counted`.
+    /// False if there is no room for that.
+    pub(crate) fn again(&mut self, counted: Instant, now: Instant) -> bool {
+        let may = self.room(now) > 0;
+        if may {
+            self.count(counted, 1);
+        }
+        may
+    }
+
+    /// So many messages were presented to the service at `at`, whatever it answered.
+    fn count(&mut self, at: Instant, messages: usize) {
+        if self.limit.is_none() {
+            self.uncounted = self.uncounted.max(Some(at));
+            return;
+        }
+        // Connections end their messages in any order.
+        let place = self.counted.partition_point(|other| *other <= at);
+        for _ in 0..messages {
+            self.counted.insert(place, at);
+        }
+    }
+
+    /// So many messages were presented so long ago by a process that may have died since: what it sent
+    /// last may still be on its way.
+    pub(crate) fn recall(&mut self, age: Duration, messages: usize, now: Instant) {
+        // A machine that is up for less than that: take it for now.
+        let at = now.checked_sub(age).unwrap_or(now) + TRANSIT;
+        if !is_over(at, now) {
+            self.count(at, messages);
         }
     }
 
     /// Whether nothing of it would be missed by the service.
     pub(crate) fn is_idle(&mut self, now: Instant) -> bool {
-        self.room(now);
-        let uncounted = self
-            .uncounted
-            .is_some_and(|end| now.duration_since(end) < WINDOW);
-        self.under_way + self.finished.len() == 0 && !uncounted
+        let (used, _) = self.used(now);
+        used == 0 && self.uncounted.is_none_or(|at| is_over(at, now))
     }
 
     /// Messages in the window at the moment, and the limit if there is one.
     pub(crate) fn used(&mut self, now: Instant) -> (usize, Option<usize>) {
         self.room(now);
-        (self.under_way + self.finished.len(), self.limit)
+        (self.under_way + self.counted.len(), self.limit)
     }
+
+    /// When the last of so many messages will have been started, if all goes well.
+    pub(crate) fn forecast(&mut self, messages: u64, now: Instant) -> Option<Instant> {
+        let room = self.room(now) as u64;
+        let limit = self.limit? as u64;
+        let Some(after_this) = messages.checked_sub(room + 1) else {
+            return Some(now);
+        };
+        let minutes = u32::try_from(after_this / limit).unwrap_or(u32::MAX);
+        let first = self.next_room().unwrap_or(now + WINDOW);
+        first.checked_add(WINDOW.checked_mul(minutes)?)
+    }
+}
+
+fn is_over(counted: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(counted) >= WINDOW
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn without_a_limit_there_is_always_room() {
-        let mut pacing = Pacing::new(0);
-        for _ in 0..1_000 {
-            pacing.start();
-            pacing.end(1, Instant::now());
-        }
-        assert_eq!(pacing.room(Instant::now()), usize::MAX);
-        assert!(pacing.finished.is_empty());
-    }
-
-    #[test]
-    fn a_message_that_never_reached_the_service_frees_its_place() {
-        let mut pacing = Pacing::new(1);
-        pacing.start();
-        assert_eq!(pacing.room(Instant::now()), 0);
-        assert_eq!(pacing.next_room(), None);
-        pacing.end(0, Instant::now());
-        assert_eq!(pacing.room(Instant::now()), 1);
-    }
-
-    #[test]
-    fn parts_of_one_message_count_and_leave_the_places_of_others_alone() {
-        let now = Instant::now();
-        let mut pacing = Pacing::new(5);
-        pacing.start();
-        pacing.start();
-        pacing.end(3, now);
-        assert_eq!(pacing.room(now), 1, "three presented, one under way");
-    }
-
-    #[test]
-    fn a_new_limit_counts_what_was_sent_under_the_old_one() {
-        let now = Instant::now();
-        let mut pacing = Pacing::new(3);
-        for _ in 0..3 {
-            pacing.start();
-        }
-        pacing.end(1, now);
-        pacing.end(1, now);
-        pacing.set_limit(4, now);
-        assert_eq!(pacing.room(now), 1, "two sent, one under way");
-        pacing.set_limit(1, now);
-        assert_eq!(pacing.room(now), 0);
-        pacing.end(1, now);
-        assert_eq!(pacing.room(now + WINDOW), 1);
-    }
-
-    #[test]
-    fn a_limit_that_comes_back_waits_a_minute_after_what_was_not_counted() {
-        let now = Instant::now();
-        let mut pacing = Pacing::new(3);
-        pacing.start();
-        pacing.end(1, now);
-        pacing.set_limit(0, now);
-        assert_eq!(pacing.room(now), usize::MAX);
-        pacing.start();
-        let last = now + Duration::from_secs(10);
-        pacing.end(1, last);
-        pacing.set_limit(3, last);
-        assert_eq!(pacing.room(last), 0);
-        assert_eq!(pacing.next_room(), Some(last + WINDOW));
-        assert_eq!(pacing.room(last + WINDOW), 3);
-    }
-
-    proptest! {
-        /// Greedy sending, each message taking as long as it likes, accepted at its very start or end.
-        #[test]
-        fn no_sixty_seconds_hold_more_than_the_limit(
-            limit in 1_u32..8,
-            durations in proptest::collection::vec((0_u64..20_000, proptest::bool::ANY), 1..80),
-        ) {
-            let origin = Instant::now();
-            let (mut pacing, mut now) = (Pacing::new(limit), origin);
-            let mut accepted = Vec::new();
-            for (duration_ms, late) in durations {
-                if pacing.room(now) == 0 {
-                    now = pacing.next_room().unwrap();
-                }
-                prop_assert!(pacing.room(now) > 0);
-                pacing.start();
-                let begun = now;
-                now += Duration::from_millis(duration_ms);
-                pacing.end(1, now);
-                accepted.push(if late { now } else { begun });
-            }
-            for window in accepted.windows(limit as usize + 1) {
-                prop_assert!(window[limit as usize].duration_since(window[0]) >= WINDOW);
-            }
-        }
-    }
-}
+mod tests;

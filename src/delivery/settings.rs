@@ -28,6 +28,8 @@ pub struct Settings {
     pub messages_per_minute: u32,
     /// In one transaction.
     pub recipients_per_message_max: usize,
+    /// In any 24 hours; 0 for upstreams without the limit.
+    pub recipients_per_day: u32,
     /// How long the remote may take.
     pub timeouts: Timeouts,
 }

@@ -13,10 +13,8 @@ pub struct Status {
     pub state: State,
     /// Why nothing is sent, if so.
     pub trouble: Option<TroubleStatus>,
-    /// Messages that count against the rate at the moment.
-    pub sent_last_minute: usize,
-    /// The rate, if there is one.
-    pub messages_per_minute: Option<usize>,
+    /// The recipients of the last day leave no room for the next message.
+    pub throttled: Option<Throttled>,
     /// Connections at work.
     pub busy: usize,
     /// Connections open.
@@ -36,6 +34,32 @@ pub struct UnknownReplies {
     pub count: u64,
     /// The last one, cut to a line that can be read.
     pub last: Option<String>,
+}
+
+/// A mailbox that has used up its day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttled {
+    /// Since when.
+    pub since: Instant,
+    /// When there will be room for the next message.
+    pub until: Instant,
+}
+
+/// What a mailbox has used of what it may, whichever accounts send with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Messages that count against the rate at the moment.
+    pub messages_last_minute: usize,
+    /// The rate, if there is one.
+    pub messages_per_minute: Option<usize>,
+    /// Recipients that count against the limit of a day.
+    pub recipients_last_day: u64,
+    /// That limit, if there is one.
+    pub recipients_per_day: Option<u64>,
+    /// When the minute has room again, if it has none.
+    pub next_room: Option<Instant>,
+    /// Connections there may be: for a while fewer than in the settings when the service has refused one.
+    pub connections_max: usize,
 }
 
 /// Why an account sends nothing.

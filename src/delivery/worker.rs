@@ -6,19 +6,19 @@ use std::time::{Duration, SystemTime};
 
 use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::attempt::{Attempt, Reasons, wants_new_connection};
 use crate::delivery::connection::{Connection, ConnectionError, Rest};
-use crate::delivery::parts::Parts;
-use crate::delivery::quota::Tenure;
+use crate::delivery::pacing::latest_count;
+use crate::delivery::quota::{Heard, Tenure};
 use crate::delivery::rules::{Verdict, classify};
 use crate::delivery::status::UnknownReplies;
 use crate::delivery::trouble::{Trouble, reply_in};
 use crate::delivery::{Settings, journal};
 use crate::oauth::{AccessToken, Refusal, TokenSource};
-use crate::queue::{Disposition, Lease, Queue, Retry, Settlement, StorageError};
+use crate::queue::{Disposition, Lease, Queue, Sender, Settlement, StorageError};
 
 /// What the dispatcher wants done.
 #[derive(Debug)]
@@ -35,9 +35,8 @@ pub(super) struct Report {
     pub(super) worker: usize,
     /// Trouble that is no message's fault.
     pub(super) trouble: Option<Trouble>,
-    /// Transactions that reached the service and count against its rate.
-    pub(super) presented: usize,
-    pub(super) was_probe: bool,
+    /// That the service has heard of the message, if it has.
+    pub(super) heard: Option<Heard>,
     /// Without trouble: whether it shows that the account can send.
     pub(super) conclusive: bool,
     pub(super) unknown: UnknownReplies,
@@ -121,6 +120,10 @@ impl Worker {
                         }
                         continue;
                     }
+                    () = self.tenure.gives_way() => {
+                        self.close().await;
+                        continue;
+                    }
                 },
             };
             let report = match job {
@@ -156,35 +159,24 @@ impl Worker {
         Report {
             worker: self.number,
             trouble,
-            presented: 0,
-            was_probe: true,
+            heard: None,
             conclusive,
             unknown,
             failure: None,
         }
     }
 
-    async fn deliver(&mut self, lease: Lease) -> Report {
+    async fn deliver(&mut self, mut lease: Lease) -> Report {
         let started_at = SystemTime::now();
         tracing::debug!(queue_id = %lease.id, account = lease.account, "attempt");
-        let mut attempt = Attempt::default();
-        let most = self.shared.settings.recipients_per_message_max;
-        let mut parts = Parts::new(lease.envelope.recipients().len(), most);
-        while let Some(part) = parts.next() {
-            if attempt.is_refused() {
-                attempt.refuse(&lease, &part);
-            } else if !self
-                .send_part(&lease, &part, &mut parts, &mut attempt)
-                .await
-            {
-                break;
-            }
-        }
+        let attempt = self.attempt(&mut lease).await;
+        let retry = attempt.retry(&lease);
         let Attempt {
             recipients,
             trouble,
             stopped,
-            presented,
+            transactions,
+            counted_by,
             reply,
             uncertain,
             conclusive,
@@ -192,65 +184,41 @@ impl Worker {
             unknown,
             ..
         } = attempt;
-        if stopped && recipients.is_empty() {
-            // The lease goes back as if it had never been taken.
-            return Report {
-                worker: self.number,
-                trouble: None,
-                presented,
-                was_probe: false,
-                conclusive: false,
-                unknown,
-                failure: None,
-            };
-        }
-        // A network that is down is an attempt that failed; trouble of the account is none.
-        let counts = trouble
-            .as_ref()
-            .is_none_or(|trouble| trouble.pause.ages_mail());
         let failure = recipients
             .iter()
             .rfind(|recipient| recipient.disposition != Disposition::Delivered)
             .map(|recipient| recipient.reply.clone());
         let settlement = Settlement {
             recipients,
-            retry: if stopped {
-                Retry::After(Duration::ZERO)
-            } else if counts {
-                Retry::Scheduled
-            } else {
-                Retry::WithoutCounting
-            },
+            retry,
             started_at,
             remote: self.shared.settings.host.clone(),
-            connection: (presented > 0).then_some(self.connection_number).flatten(),
+            connection: counted_by.and(self.connection_number),
+            transactions,
             uncertain,
             reply,
         };
-        self.settle(lease, settlement, reasons).await;
+        let heard = counted_by.map(|counted_by| Heard {
+            counted_by,
+            recipients: settlement.submitted(),
+        });
+        if !stopped {
+            // Else the lease goes back as if it had never been taken.
+            self.settle(lease, settlement, reasons).await;
+        }
         Report {
             worker: self.number,
             trouble,
-            presented,
-            was_probe: false,
+            heard,
             conclusive,
             unknown,
             failure,
         }
     }
 
-    /// Sends the message to a part of its recipients. Returns those to be sent to separately; `None`
-    /// when there is no point in going on.
-    async fn send_part(
-        &mut self,
-        lease: &Lease,
-        part: &[usize],
-        parts: &mut Parts,
-        attempt: &mut Attempt,
-    ) -> bool {
-        let Some(envelope) = lease.envelope.part(part) else {
-            return false;
-        };
+    /// Sends the message, or the part of it that was leased, in one transaction.
+    async fn attempt(&mut self, lease: &mut Lease) -> Attempt {
+        let mut attempt = Attempt::default();
         let mut may_reconnect = true;
         loop {
             let connection = match self.connect().await {
@@ -259,59 +227,74 @@ impl Worker {
                     attempt.reply.clone_from(&trouble.reason);
                     attempt.unknown.note_trouble(&trouble);
                     attempt.trouble = Some(trouble);
-                    return false;
+                    return attempt;
                 }
                 Err(NoConnection::Stopped) => {
                     attempt.stopped = true;
-                    return false;
+                    return attempt;
                 }
             };
             let was_used = connection.is_used();
-            let sent = connection.send(&envelope, lease.size_bytes, &lease.content);
-            match sent.await {
+            lease.present();
+            let sent = connection.send(&lease.envelope, lease.size_bytes, &lease.content);
+            let sent = sent.await;
+            let dot = connection.final_dot();
+            let counted_by = latest_count(dot, lease.size_bytes, Instant::now());
+            // The remote had closed the idle connection: nobody's failure, and it has heard of nothing.
+            let is_stale = matches!(&sent, Err(broken) if was_used && broken.is_stale());
+            let again = match &sent {
+                Ok(outcome) => wants_new_connection(&outcome.recipients),
+                Err(broken) => is_stale || broken.wants_new_connection(),
+            };
+            if sent.is_err() {
+                self.connection = None;
+            } else if again {
+                self.close().await;
+            }
+            if !(is_stale && may_reconnect) {
+                attempt.heard(counted_by);
+            }
+            if again && may_reconnect {
+                may_reconnect = false;
+                if is_stale || self.tenure.again(counted_by, Instant::now()) {
+                    continue;
+                }
+                "the service wants a new connection".clone_into(&mut attempt.reply);
+                return attempt;
+            }
+            match sent {
                 Ok(outcome) => {
-                    attempt.presented += 1;
-                    let again = wants_new_connection(&outcome.recipients);
-                    if again {
-                        self.close().await;
-                    }
-                    if again && may_reconnect {
-                        may_reconnect = false;
-                        continue;
-                    }
                     let left_over = outcome.left_over();
-                    let taken = outcome.taken();
+                    if !left_over.is_empty() {
+                        self.ask_for_less(outcome.taken());
+                    }
                     let mut decided: Vec<_> = outcome.recipients.into_iter().map(Some).collect();
-                    let mut next = Vec::with_capacity(left_over.len());
                     for index in left_over {
-                        if let (Some(fate), Some(one)) = (decided.get_mut(index), part.get(index)) {
+                        if let Some(fate) = decided.get_mut(index) {
                             *fate = None;
-                            next.push(*one);
                         }
                     }
-                    parts.put_back(&next, taken);
-                    attempt.take(lease, part, decided);
+                    attempt.take(lease, decided);
                     if attempt.trouble.is_some() {
                         // Whatever is mended shows on a new connection, if anywhere.
                         self.close().await;
                     }
-                    return attempt.trouble.is_none();
                 }
-                Err(interrupted) => {
-                    self.connection = None;
-                    // The remote had closed the idle connection, or wants a new one: nobody's failure.
-                    let is_stale = was_used && interrupted.is_stale();
-                    if may_reconnect && (is_stale || interrupted.wants_new_connection()) {
-                        may_reconnect = false;
-                        attempt.presented += usize::from(!is_stale);
-                        continue;
-                    }
-                    attempt.presented += 1;
-                    attempt.interrupt(lease, part, *interrupted);
-                    return false;
-                }
+                Err(interrupted) => attempt.interrupt(lease, *interrupted),
             }
+            return attempt;
         }
+    }
+
+    /// The server took so many recipients and had no room for others: repeating that gets the mailbox
+    /// throttled (facts B.3), so it is not asked for more again, whatever the message.
+    fn ask_for_less(&self, taken: usize) {
+        let settings = &self.shared.settings;
+        let sender = Sender {
+            mailbox: settings.mailbox.clone(),
+            recipients_max: taken.max(1),
+        };
+        self.shared.queue.set_sender(&settings.account, &sender);
     }
 
     /// A connection on which a message can be sent: the one there is, or a new one.
@@ -360,7 +343,7 @@ impl Worker {
     async fn open_with(&mut self, token: &AccessToken) -> Result<Connection, ConnectionError> {
         let settings = &self.shared.settings;
         let mut connection =
-            Connection::open(settings, &self.shared.tls, self.tenure.slot()).await?;
+            Connection::open(settings, &self.shared.tls, self.tenure.slot().await).await?;
         connection.authenticate(&settings.mailbox, token).await?;
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         self.connection_number = Some(number);

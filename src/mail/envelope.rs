@@ -138,9 +138,15 @@ impl Envelope {
     /// The same message for those recipients only that `takes` takes, if it takes any.
     #[must_use]
     pub fn only(&self, takes: impl Fn(&Recipient) -> bool) -> Option<Self> {
-        let recipients = self.recipients.iter().enumerate();
-        let chosen = recipients.filter(|(_, one)| takes(one));
-        self.part(&chosen.map(|(index, _)| index).collect::<Vec<_>>())
+        let recipients = self.recipients.iter().filter(|one| takes(one));
+        let recipients: Vec<Recipient> = recipients.cloned().collect();
+        let any = !recipients.is_empty();
+        any.then(|| Self {
+            recipients,
+            reverse_path: self.reverse_path.clone(),
+            notices: self.notices.clone(),
+            ..*self
+        })
     }
 
     /// The same envelope for content that turned out to need less, or more, than was announced.
@@ -157,25 +163,6 @@ impl Envelope {
             notices: (notices != Notices::default()).then(|| Box::new(notices)),
             ..self
         }
-    }
-
-    /// The same message for the recipients at `indices` only, if there are any.
-    #[must_use]
-    pub fn part(&self, indices: &[usize]) -> Option<Self> {
-        let recipients: Vec<Recipient> = indices
-            .iter()
-            .filter_map(|index| self.recipients.get(*index).cloned())
-            .collect();
-        if recipients.is_empty() {
-            return None;
-        }
-        Some(Self {
-            reverse_path: self.reverse_path.clone(),
-            recipients,
-            body_type: self.body_type,
-            smtputf8: self.smtputf8,
-            notices: self.notices.clone(),
-        })
     }
 
     /// Whether the header section needs `SMTPUTF8` (RFC 6531); an address that is not US-ASCII needs

@@ -17,7 +17,7 @@ use crate::queue::store::Shared;
 use crate::queue::turn::{Pick, Turns};
 use crate::queue::{
     Actor, MessageState, Outcome, Queue, QueueId, RecipientState, Settlement, StorageError, change,
-    event,
+    event, presented,
 };
 
 /// One message, leased to the holder until it is settled or released.
@@ -27,6 +27,7 @@ use crate::queue::{
 pub struct Lease {
     pub(super) seq: i64,
     message: LeasedMessage,
+    is_presented: bool,
     shared: Arc<Shared>,
     /// Whether the message is still the holder's.
     open: bool,
@@ -43,6 +44,9 @@ pub struct LeasedMessage {
     pub envelope: Envelope,
     /// The numbers in the message of the envelope's recipients, in the same order.
     pub numbers: Vec<u32>,
+    /// There are more recipients than go out at once, from this number on: settle with [`Retry::Rest`] to
+    /// go on with them.
+    pub rest: Option<u32>,
     /// Of the content.
     pub size_bytes: u64,
     /// Attempts before this one.
@@ -69,7 +73,20 @@ impl std::ops::Deref for Lease {
     }
 }
 
+/// A lease that ended without a settlement.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dropped {
+    pub(super) seq: i64,
+    /// The service may have heard of the message.
+    pub(super) is_presented: bool,
+}
+
 impl Lease {
+    /// From here on the service may hear of the message, and count it, whatever becomes of the holder.
+    pub fn present(&mut self) {
+        self.is_presented = true;
+    }
+
     /// Stores what became of the attempt; on stable storage when it returns.
     ///
     /// # Errors
@@ -104,7 +121,10 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.open {
-            self.shared.give_back(self.seq);
+            self.shared.give_back(Dropped {
+                seq: self.seq,
+                is_presented: self.is_presented,
+            });
         }
     }
 }
@@ -153,6 +173,7 @@ fn lease_of(
     max: usize,
 ) -> Result<Leased, StorageError> {
     let now_ms = shared.clock.now_ms();
+    let sender = shared.sender(account);
     let mut round = turns.round(connection, key, now_ms);
     let mut leases = Vec::new();
     let mut bytes = 0;
@@ -166,15 +187,16 @@ fn lease_of(
             more = false;
             break;
         };
-        match load(connection, shared, account, seq, &id) {
+        match load(connection, shared, account, seq, &id, sender.recipients_max) {
             Ok(message) => {
                 if matches!(message.content, Content::Inline(_)) {
                     bytes += message.size_bytes;
                 }
-                set_state(connection, seq, MessageState::Sending)?;
+                take(connection, seq, &sender.mailbox, message.numbers.len())?;
                 leases.push(Lease {
                     seq,
                     message,
+                    is_presented: false,
                     shared: Arc::clone(shared),
                     open: true,
                 });
@@ -216,6 +238,7 @@ fn load(
     account: &str,
     seq: i64,
     id: &str,
+    recipients_max: usize,
 ) -> Result<LeasedMessage, StorageError> {
     let damaged = |what: &str| StorageError::Damaged {
         id: id.to_owned(),
@@ -224,13 +247,21 @@ fn load(
     let bad_address = |error: MailboxError| damaged(&format!("an address in it: {error}"));
     let queue_id = QueueId::parse(id).map_err(|error| damaged(&error.to_string()))?;
     let (mut numbers, mut recipients) = (Vec::new(), Vec::new());
-    {
+    let mut rest = None;
+    // What is left of this round, or else all that is pending: the next round.
+    for this_round in [true, false] {
         let mut statement = connection.prepare_cached(
             "SELECT n, address, notify, original_recipient FROM recipient
-             WHERE seq = ?1 AND state = ?2 ORDER BY n",
+             WHERE seq = ?1 AND state = ?2
+                 AND n >= ?3 * (SELECT next_recipient FROM message WHERE seq = ?1) ORDER BY n",
         )?;
-        let mut rows = statement.query(params![seq, RecipientState::Pending.number()])?;
+        let pending = RecipientState::Pending.number();
+        let mut rows = statement.query(params![seq, pending, this_round])?;
         while let Some(row) = rows.next()? {
+            if recipients.len() >= recipients_max {
+                rest = Some(row.get(0)?);
+                break;
+            }
             let mailbox = Mailbox::parse(row.get_ref(1)?.as_str().unwrap_or_default());
             numbers.push(row.get::<_, u32>(0)?);
             recipients.push(Recipient {
@@ -240,6 +271,9 @@ fn load(
                 original_recipient: parameter(row, 3, OriginalRecipient::parse)
                     .map_err(|_| damaged("an ORCPT in it is malformed"))?,
             });
+        }
+        if !recipients.is_empty() {
+            break;
         }
     }
     let mut statement = connection.prepare_cached(
@@ -271,6 +305,7 @@ fn load(
         account: account.to_owned(),
         envelope,
         numbers,
+        rest,
         size_bytes: row.get::<_, i64>(3)? as u64,
         attempts: row.get(4)?,
         content: Content::Inline(Bytes::new()),
@@ -319,14 +354,23 @@ pub(super) fn parameter<T>(
     parse(text).map(Some).ok_or(Malformed)
 }
 
-pub(super) fn set_state(
+/// Begins an attempt for so many of its recipients.
+pub(super) fn take(
     connection: &Connection,
     seq: i64,
-    state: MessageState,
+    mailbox: &str,
+    recipients: usize,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("UPDATE message SET state = ?2 WHERE seq = ?1")?
-        .execute(params![seq, state.number()])?;
+        .prepare_cached(
+            "UPDATE message SET state = ?2, mailbox = ?3, presenting = ?4 WHERE seq = ?1",
+        )?
+        .execute(params![
+            seq,
+            MessageState::Sending.number(),
+            mailbox,
+            recipients as i64
+        ])?;
     Ok(())
 }
 
@@ -352,13 +396,20 @@ fn set_aside(
 }
 
 /// Gives leases back without counting an attempt.
-pub(super) fn release(connection: &Connection, seqs: &[i64]) -> rusqlite::Result<Vec<String>> {
+pub(super) fn release(
+    connection: &Connection,
+    shared: &Shared,
+    dropped: &[Dropped],
+) -> rusqlite::Result<Vec<String>> {
     let mut accounts = Vec::new();
     let mut statement = connection.prepare_cached(
         "UPDATE message SET state = iif(attempts = 0, 0, 2) WHERE seq = ?1 AND state = 1
          RETURNING account",
     )?;
-    for seq in seqs {
+    for Dropped { seq, is_presented } in dropped {
+        if *is_presented {
+            presented::record_dropped(connection, *seq, shared.clock.now_ms())?;
+        }
         let account: Option<String> = statement.query_row([seq], |row| row.get(0)).optional()?;
         if let Some(account) = account.filter(|account| !accounts.contains(account)) {
             accounts.push(account);

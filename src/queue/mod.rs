@@ -46,6 +46,7 @@ mod op;
 mod owing;
 mod owner;
 mod pool;
+mod presented;
 mod query;
 mod records;
 mod reroute;
@@ -79,6 +80,7 @@ pub use lease::{Lease, Leased, LeasedMessage};
 pub use notice::{NoticeError, NoticeOf};
 pub use owing::{Case, Debt, Owing};
 pub use pool::{pool_key, pool_members};
+pub use presented::{Presented, Sender};
 pub use query::Reader;
 pub use records::{
     AttemptRecord, Counts, EventRecord, MessageDetail, MessageRecord, RecipientRecord,

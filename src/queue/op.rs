@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use crate::queue::change::{self, Changed};
 use crate::queue::insert::NewMessage;
+use crate::queue::lease::Dropped;
 use crate::queue::notice::Telling;
 use crate::queue::reroute::{self, Moved};
 use crate::queue::retention::Swept;
@@ -78,7 +79,7 @@ impl Op {
 pub(super) struct Transaction {
     pub(super) done: Vec<Done>,
     /// Leases that were dropped and are given back by it.
-    pub(super) released: Vec<i64>,
+    pub(super) released: Vec<Dropped>,
     pub(super) released_accounts: Vec<String>,
     /// COMMIT was begun: from here on it may be on the disk, whatever is said of it.
     pub(super) is_ending: bool,

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use crate::queue::insert::STORED_FILE;
 use crate::queue::store::Shared;
-use crate::queue::{MessageState, QueueId};
+use crate::queue::{MessageState, QueueId, presented};
 
 /// Messages forgotten in one transaction.
 const STEP_MAX: usize = 100;
@@ -35,6 +35,7 @@ pub(super) struct Swept {
 pub(super) fn sweep(connection: &Connection, shared: &Shared) -> rusqlite::Result<Swept> {
     let begun_at = Instant::now();
     shared.clock.store(connection)?;
+    presented::prune(connection, shared.clock.now_ms())?;
     let mut swept = Swept::default();
     let old = old(connection, shared)?;
     swept.more = !old.is_empty() || vacuum(connection)?;

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, params};
 
 use crate::queue::insert::STORED_FILE;
-use crate::queue::query::text;
+use crate::queue::query::{number, text};
 use crate::queue::shares::Holder;
 use crate::queue::store::Shared;
-use crate::queue::{MessageState, QueueId, RecipientState, StorageError, notice};
+use crate::queue::{MessageState, QueueId, RecipientState, StorageError, notice, presented};
 
 /// The result of one attempt.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Settlement {
     pub remote: String,
     /// The number in the log of the connection that was used last, if there was one.
     pub connection: Option<u64>,
+    /// Mail transactions in which the service has heard of the message.
+    pub transactions: u32,
     /// The connection was lost between the final dot and the reply: perhaps it was delivered.
     pub uncertain: bool,
     /// The reply, or the failure, that decided the attempt: what an operator should read first.
@@ -60,6 +62,13 @@ pub enum Retry {
     After(Duration),
     /// As soon as the account can send; the attempt is no attempt (promise 4).
     WithoutCounting,
+    /// At once, with the recipients from this number on: they did not go out with this part of the message.
+    Rest {
+        /// The first of them.
+        from: u32,
+    },
+    /// Never: the message itself was refused, for those it was not presented for too.
+    RefuseRest,
 }
 
 /// What a settlement made of the message.
@@ -67,7 +76,7 @@ pub enum Retry {
 pub struct Outcome {
     /// The message's state now.
     pub state: MessageState,
-    /// Until the next attempt, for deferred ones.
+    /// Until the next attempt, for deferred ones and those that have a rest.
     pub retry_in: Option<Duration>,
     /// Whether it was given up because of its age.
     pub expired: bool,
@@ -91,14 +100,27 @@ impl Settlement {
     /// again and again, is told by the incident and would drown the rest.
     fn is_of_note(&self) -> bool {
         let decided = |one: &RecipientOutcome| one.disposition != Disposition::Deferred;
-        self.uncertain || self.recipients.iter().any(decided)
+        let is_part = matches!(self.retry, Retry::Rest { .. }) && !self.recipients.is_empty();
+        self.uncertain || is_part || self.recipients.iter().any(decided)
+    }
+
+    /// How many recipients the service counts, of what it took or may have taken.
+    pub fn submitted(&self) -> u64 {
+        let counts = |one: &&RecipientOutcome| match one.disposition {
+            Disposition::Delivered => true,
+            Disposition::Deferred => self.uncertain,
+            Disposition::Failed => false,
+        };
+        self.recipients.iter().filter(counts).count() as u64
     }
 }
 
 struct Row {
     id: String,
     account: String,
+    mailbox: String,
     attempts: u32,
+    due_ms: i64,
     born_ms: i64,
     received_wall_ms: i64,
     size_bytes: i64,
@@ -117,7 +139,7 @@ pub(super) fn settle(
     let row = connection
         .prepare_cached(
             "SELECT id, account, attempts, born_ms, received_wall_ms, size_bytes, stored,
-                 client
+                 client, due_ms, coalesce(mailbox, account)
              FROM message WHERE seq = ?1",
         )?
         .query_row([seq], |row| {
@@ -130,6 +152,8 @@ pub(super) fn settle(
                 size_bytes: row.get(5)?,
                 stored: row.get(6)?,
                 client: text(row, 7)?,
+                due_ms: number(row, 8)?,
+                mailbox: text(row, 9)?,
             })
         })?;
     for recipient in &settlement.recipients {
@@ -141,7 +165,18 @@ pub(super) fn settle(
         set_recipient(connection, seq, recipient.number, state, &recipient.reply)?;
     }
     let wall_ms = shared.clock.wall_ms();
-    let counts = settlement.retry != Retry::WithoutCounting;
+    if settlement.transactions > 0 {
+        let (messages, recipients) = (settlement.transactions, settlement.submitted());
+        let now_ms = shared.clock.now_ms();
+        presented::record(connection, &row.mailbox, messages, recipients, now_ms)?;
+    }
+    let counts = !matches!(
+        settlement.retry,
+        Retry::WithoutCounting | Retry::Rest { .. }
+    );
+    if settlement.retry == Retry::RefuseRest {
+        refuse_rest(connection, seq, &settlement.reply)?;
+    }
     let attempts = row.attempts + u32::from(counts);
     if counts || settlement.is_of_note() {
         record_attempt(connection, seq, account, settlement, wall_ms)?;
@@ -162,19 +197,28 @@ pub(super) fn settle(
         _ => match settlement.retry {
             Retry::WithoutCounting if attempts == 0 => (MessageState::Ready, now_ms),
             Retry::WithoutCounting => (MessageState::Deferred, now_ms),
+            // It keeps its place among the others.
+            Retry::Rest { .. } if attempts == 0 => (MessageState::Ready, row.due_ms),
+            Retry::Rest { .. } => (MessageState::Deferred, row.due_ms),
             Retry::After(wait) => (MessageState::Deferred, now_ms + wait.as_millis() as i64),
-            Retry::Scheduled => {
+            Retry::Scheduled | Retry::RefuseRest => {
                 let wait = shared.tuning().backoff.delay(attempts, fastrand::f64());
                 (MessageState::Deferred, now_ms + wait.as_millis() as i64)
             }
         },
+    };
+    let next_recipient = match settlement.retry {
+        Retry::Rest { from } => Some(from),
+        Retry::WithoutCounting => None,
+        Retry::Scheduled | Retry::After(_) | Retry::RefuseRest => Some(0),
     };
     let ended = pending == 0;
     let content_goes = state == MessageState::Delivered;
     connection
         .prepare_cached(
             "UPDATE message SET state = ?2, due_ms = ?3, attempts = ?4, last_reply = ?5,
-                 ended_wall_ms = ?6, stored = iif(?7, 0, stored), tell = iif(?6 IS NULL, tell, 0)
+                 ended_wall_ms = ?6, stored = iif(?7, 0, stored), tell = iif(?6 IS NULL, tell, 0),
+                 next_recipient = coalesce(?8, next_recipient)
              WHERE seq = ?1",
         )?
         .execute(params![
@@ -185,6 +229,7 @@ pub(super) fn settle(
             settlement.reply,
             ended.then_some(wall_ms),
             content_goes,
+            next_recipient,
         ])?;
     if state == MessageState::Failed {
         notice::owe(connection, seq)?;
@@ -194,8 +239,9 @@ pub(super) fn settle(
             .prepare_cached("DELETE FROM content WHERE seq = ?1")?
             .execute([seq])?;
     }
-    let retry_in = (state == MessageState::Deferred)
-        .then(|| Duration::from_millis((due_ms - now_ms).max(0) as u64));
+    let retry_in = (state == MessageState::Deferred
+        || matches!(settlement.retry, Retry::Rest { .. }))
+    .then(|| Duration::from_millis((due_ms - now_ms).max(0) as u64));
     Ok(Settled {
         outcome: Outcome {
             state,
@@ -280,6 +326,14 @@ fn census(connection: &Connection, seq: i64) -> rusqlite::Result<(u32, u32)> {
              FROM recipient WHERE seq = ?1",
         )?
         .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Pending recipients of a message that was refused as a whole fail with it.
+fn refuse_rest(connection: &Connection, seq: i64, reply: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE recipient SET state = 2, reply = ?2 WHERE seq = ?1 AND state = 0")?
+        .execute(params![seq, reply])?;
+    Ok(())
 }
 
 /// Pending recipients of a message that is too old fail; each keeps the reply it last got.

@@ -16,13 +16,14 @@ use crate::queue::bounds::Room;
 use crate::queue::clock::{MachineTime, QueueClock, Time};
 use crate::queue::commits::Commits;
 use crate::queue::id::QueueIdGenerator;
+use crate::queue::lease::Dropped;
 use crate::queue::lock::{FolderLock, LockError};
 use crate::queue::op::Op;
 use crate::queue::pool::pool_members;
 use crate::queue::writer;
 use crate::queue::{
     Backoff, CommitCounts, Draft, DraftError, Full, Leased, Limits, OpenError, QueueId, Reader,
-    StorageError, content, error, query, schema,
+    Sender, StorageError, content, presented, query, schema,
 };
 
 /// What the queue needs to know.
@@ -93,7 +94,9 @@ pub(super) struct Shared {
     pub(super) ids: QueueIdGenerator,
     pub(super) intakes: Intakes,
     /// Leases that were dropped; the writer makes them ready again with its next batch.
-    pub(super) dropped_leases: Mutex<Vec<i64>>,
+    pub(super) dropped_leases: Mutex<Vec<Dropped>>,
+    /// By account.
+    senders: Mutex<HashMap<String, Sender>>,
     /// Weak, so that the inbox closes with the last [`Queue`].
     nudge: mpsc::WeakSender<Op>,
     wakers: Mutex<HashMap<String, Arc<Notify>>>,
@@ -126,15 +129,25 @@ impl Shared {
     }
 
     /// A lease was dropped; the writer makes the message ready again.
-    pub(super) fn give_back(&self, seq: i64) {
+    pub(super) fn give_back(&self, dropped: Dropped) {
         self.dropped_leases
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(seq);
+            .push(dropped);
         // When the inbox is full the writer is awake anyway and will look.
         if let Some(ops) = self.nudge.upgrade() {
             let _ = ops.try_send(Op::Look);
         }
+    }
+
+    /// Without one, the account is its own mailbox, and a message goes out at once.
+    pub(super) fn sender(&self, account: &str) -> Sender {
+        let senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = senders.get(account).cloned();
+        known.unwrap_or_else(|| Sender {
+            mailbox: Sender::key(account),
+            recipients_max: usize::MAX,
+        })
     }
 
     /// Nothing is written from here on; said once, loudly.
@@ -180,17 +193,19 @@ impl Queue {
         let connection = schema::open_writer(&directory.join("queue.db"))?;
         let node = node_of(&connection)?;
         let newest = newest_id(&connection)?;
-        let void = void_leases(&connection)?;
+        let clock = QueueClock::load(&connection, time)?;
+        let void = presented::void_leases(&connection, clock.now_ms())?;
         sweep_content(&connection, &directory)?;
         let held = waiting(&connection)?;
         let (ops, inbox) = mpsc::channel(writer::INBOX_MAX);
         let shared = Arc::new(Shared {
-            clock: QueueClock::load(&connection, time)?,
+            clock,
             room: Room::new(limits, &directory, held),
             commits: Commits::new(),
             ids: QueueIdGenerator::new(node, newest),
             intakes: Intakes::default(),
             dropped_leases: Mutex::new(void),
+            senders: Mutex::default(),
             nudge: ops.downgrade(),
             wakers: Mutex::default(),
             owing: Arc::default(),
@@ -278,6 +293,17 @@ impl Queue {
     /// of their pool (promise 4).
     pub fn set_active(&self, account: &str, active: bool) {
         self.shared.clock.set_active(account, active);
+    }
+
+    /// Who sends what is leased of `account` from now on.
+    pub fn set_sender(&self, account: &str, sender: &Sender) {
+        let senders = &self.shared.senders;
+        let mut senders = senders.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = Sender {
+            mailbox: Sender::key(&sender.mailbox),
+            ..*sender
+        };
+        senders.insert(account.to_owned(), sender);
     }
 
     /// Goes over to other bounds, back-off, expiry and retention; the directory stays what it is.
@@ -415,26 +441,6 @@ fn newest_id(connection: &Connection) -> rusqlite::Result<Option<QueueId>> {
     let newest: Option<String> =
         connection.query_row("SELECT max(id) FROM message", [], |row| row.get(0))?;
     Ok(newest.and_then(|id| QueueId::parse(&id).ok()))
-}
-
-/// Leases of a process that is gone are void; returns those that cannot be given back yet because
-/// the disk is full.
-fn void_leases(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
-    let voided = connection.execute(
-        "UPDATE message SET state = iif(attempts = 0, 0, 2) WHERE state = 1 AND state < 4",
-        [],
-    );
-    match voided {
-        Ok(_) => Ok(Vec::new()),
-        Err(error) if error::changed_nothing(&error) => {
-            tracing::error!(%error, "nothing can be stored for now");
-            connection
-                .prepare("SELECT seq FROM message WHERE state = 1 AND state < 4")?
-                .query_map([], |row| row.get(0))?
-                .collect()
-        }
-        Err(error) => Err(error),
-    }
 }
 
 /// Content files that no row names are of messages that were never accepted.

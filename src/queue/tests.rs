@@ -9,6 +9,7 @@ mod history;
 mod migration;
 mod notice;
 mod opening;
+mod parts;
 mod pool;
 mod time;
 mod transfer;
@@ -104,6 +105,7 @@ fn settlement(recipients: Vec<RecipientOutcome>, retry: Retry) -> Settlement {
         started_at: SystemTime::now(),
         remote: "smtp.office365.com".into(),
         connection: Some(7),
+        transactions: 1,
         uncertain: false,
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::queue::batch::Batch;
 use crate::queue::change;
 use crate::queue::insert;
+use crate::queue::lease::Dropped;
 use crate::queue::lock::FolderLock;
 use crate::queue::op::{Done, Op, Transaction};
 use crate::queue::settle;
@@ -171,7 +172,7 @@ impl Writer {
         }
     }
 
-    fn dropped_leases(&self) -> MutexGuard<'_, Vec<i64>> {
+    fn dropped_leases(&self) -> MutexGuard<'_, Vec<Dropped>> {
         self.shared
             .dropped_leases
             .lock()
@@ -185,7 +186,8 @@ impl Writer {
         }
         // They are dropped still if the transaction fails.
         transaction.released.extend_from_slice(&dropped);
-        let accounts = self.guarded(|connection| Ok(lease::release(connection, &dropped)?))?;
+        let accounts =
+            self.guarded(|connection| Ok(lease::release(connection, &self.shared, &dropped)?))?;
         transaction.released_accounts.extend(accounts);
         Ok(())
     }
@@ -389,8 +391,8 @@ impl Writer {
                 return;
             }
         } else {
-            let seqs = mem::take(&mut *self.dropped_leases());
-            let stored = lease::release(&self.connection, &seqs)
+            let dropped = mem::take(&mut *self.dropped_leases());
+            let stored = lease::release(&self.connection, &self.shared, &dropped)
                 .and_then(|_| self.shared.clock.store(&self.connection));
             if let Err(error) = stored {
                 tracing::warn!(%error, "the queue's clocks could not be stored while closing");

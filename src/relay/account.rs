@@ -124,13 +124,13 @@ impl Account {
             && self.trusted.oauth == trusted.oauth
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.section.name
+    }
+
     /// The mailbox as the service counts it.
     pub(super) fn mailbox(&self) -> String {
         mailbox_key(&self.section)
-    }
-
-    pub(super) fn host(&self) -> &str {
-        &self.section.smtp.host
     }
 
     pub(super) fn quota(&self) -> &Quota {
@@ -160,6 +160,7 @@ impl Account {
             mailbox: self.section.mailbox.to_string(),
             host: self.section.smtp.host.clone(),
             delivery: self.status.clone(),
+            quota: self.quota.clone(),
             token: self.tokens.source.status(),
         }
     }
@@ -167,7 +168,7 @@ impl Account {
 
 /// Whatever the case it is written in.
 pub(super) fn mailbox_key(section: &Section) -> String {
-    section.mailbox.as_str().to_ascii_lowercase()
+    section.mailbox.as_str().to_lowercase()
 }
 
 impl Opened {

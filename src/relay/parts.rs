@@ -62,11 +62,10 @@ struct Door {
     drain: CancellationToken,
 }
 
-/// What a mailbox has used of its service.
+/// What a mailbox may use of its service.
 #[derive(Clone, Debug)]
 struct Lingering {
     mailbox: String,
-    host: String,
     quota: Quota,
 }
 
@@ -281,10 +280,10 @@ impl Parts {
                 changes.0.push(format!("account {name} removed"));
             }
         }
-        let mut quotas = self.free_quotas(&next);
+        let mut quotas = self.quotas();
         for (section, trusted, before) in to_open {
             let shares = Shares {
-                quota: take_quota(&mut quotas, section),
+                quota: quota_of(&mut quotas, section),
                 tenant: self.tenant(section, &next),
             };
             let opened = Opened::open(settings, section, trusted, before, shares, &self.queue);
@@ -306,12 +305,11 @@ impl Parts {
         found.map_or_else(Tenant::default, |one| one.tenant().clone())
     }
 
-    /// Those of accounts that do not stay as they are, and of earlier ones.
-    fn free_quotas(&self, staying: &BTreeMap<String, Option<Opened>>) -> Vec<Lingering> {
-        let leaving = self.accounts.iter();
-        let leaving = leaving.filter(|(name, _)| !staying.contains_key(*name));
-        let leaving = leaving.map(|(_, running)| Lingering::of(running.account()));
-        leaving.chain(self.lingering.iter().cloned()).collect()
+    /// Those of accounts, and of earlier ones.
+    fn quotas(&self) -> Vec<Lingering> {
+        let accounts = self.accounts.values();
+        let accounts = accounts.map(|running| Lingering::of(running.account()));
+        accounts.chain(self.lingering.iter().cloned()).collect()
     }
 
     async fn next_admin(&self, settings: &Settings) -> Result<Option<admin::Server>, StartError> {
@@ -439,13 +437,24 @@ impl Parts {
         for (name, opened) in next {
             let Some(opened) = opened else { continue };
             let quota = opened.account().quota().clone();
-            let before = retired.iter().find(|before| before.quota().is(&quota));
+            let mut before: Vec<_> = retired
+                .iter()
+                .filter(|before| before.quota().is(&quota))
+                .collect();
+            // Of several that shared the mailbox, the one of that name.
+            before.sort_by_key(|before| before.name() != name);
+            let before = before.first().copied();
             let stop = self.stop.drain.child_token();
             let running = opened.start(before, stop, &mut self.sending);
             self.accounts.insert(name, running);
-            self.lingering.retain(|one| !one.quota.is(&quota));
         }
-        self.lingering.retain(|one| !one.quota.is_unused());
+        let accounts = &self.accounts;
+        let is_used = |quota: &Quota| {
+            let mut quotas = accounts.values().map(|running| running.account().quota());
+            quotas.any(|other| other.is(quota))
+        };
+        self.lingering
+            .retain(|one| !is_used(&one.quota) && !one.quota.is_unused());
     }
 
     /// After the accounts: their mail fails, and their mailboxes write of it.
@@ -482,22 +491,23 @@ impl Lingering {
     fn of(account: &account::Account) -> Self {
         Self {
             mailbox: account.mailbox(),
-            host: account.host().to_owned(),
             quota: account.quota().clone(),
         }
     }
 }
 
-/// The one that the mailbox had, at this host rather than at another; a fresh one for a new mailbox.
-fn take_quota(quotas: &mut Vec<Lingering>, section: &Account) -> Quota {
+/// The one that the mailbox has, whoever else sends with it and through whichever host: services have
+/// more names than one. A fresh one for a new mailbox.
+fn quota_of(known: &mut Vec<Lingering>, section: &Account) -> Quota {
     let mailbox = account::mailbox_key(section);
-    let of_mailbox = |one: &Lingering| one.mailbox == mailbox;
-    let found = quotas
-        .iter()
-        .position(|one| of_mailbox(one) && one.host == section.smtp.host)
-        .or_else(|| quotas.iter().position(of_mailbox));
-    match found {
-        Some(index) => quotas.swap_remove(index).quota,
-        None => Quota::default(),
+    if let Some(one) = known.iter().find(|one| one.mailbox == mailbox) {
+        return one.quota.clone();
     }
+    let quota = Quota::default();
+    // For accounts that are still to come.
+    known.push(Lingering {
+        mailbox,
+        quota: quota.clone(),
+    });
+    quota
 }

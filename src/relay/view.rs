@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::admin::{
-    AccountState, AccountStatus, ListenerStatus, QueueStatus, Status, StatusFuture, StatusSource,
-    TokenReport, TokenState, wall,
+    AccountState, AccountStatus, ListenerStatus, PaceReport, QueueStatus, Status, StatusFuture,
+    StatusSource, TokenReport, TokenState, wall,
 };
-use crate::delivery;
+use crate::delivery::{self, Quota};
 use crate::listener::Routing;
 use crate::oauth::TokenStatus;
 use crate::queue::{MessageState, Queue};
@@ -27,6 +28,8 @@ pub struct AccountView {
     pub host: String,
     /// Its delivery.
     pub delivery: watch::Receiver<delivery::Status>,
+    /// What its mailbox may use.
+    pub quota: Quota,
     /// Its token.
     pub token: watch::Receiver<TokenStatus>,
 }
@@ -103,6 +106,9 @@ impl StatusSource for View {
             let mut queue = QueueStatus::of(&self.queue).await;
             let now = self.now();
             queue.unknown_accounts = now.strays(&queue.counts);
+            let accounts = now.accounts.iter();
+            let accounts = accounts.map(|account| account.status(self, &now, &queue.counts));
+            let accounts = accounts.collect();
             Status {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 hostname: now.hostname.clone(),
@@ -110,11 +116,7 @@ impl StatusSource for View {
                 started_at: self.started_at,
                 listeners: now.listeners.iter().map(listener).collect(),
                 queue,
-                accounts: now
-                    .accounts
-                    .iter()
-                    .map(|account| account.status(self))
-                    .collect(),
+                accounts,
             }
         })
     }
@@ -127,13 +129,18 @@ fn listener((name, address): &(String, SocketAddr)) -> ListenerStatus {
     }
 }
 
+const DAY_IS_USED_UP: &str = "the recipients of the last 24 hours have reached recipients_per_day";
+
 impl AccountView {
-    fn status(&self, view: &View) -> AccountStatus {
+    /// `counts` tells what is queued.
+    fn status(&self, view: &View, shown: &Shown, counts: &States) -> AccountStatus {
         let delivery = self.delivery.borrow().clone();
         let token = TokenReport::of(&self.token.borrow());
-        let since = match &delivery.trouble {
-            Some(trouble) => wall(trouble.since),
-            None => delivery.ready_since.map_or(view.started_at, wall),
+        let throttled = delivery.throttled.filter(|_| delivery.trouble.is_none());
+        let since = match (&delivery.trouble, throttled) {
+            (Some(trouble), _) => wall(trouble.since),
+            (None, Some(throttled)) => wall(throttled.since),
+            (None, None) => delivery.ready_since.map_or(view.started_at, wall),
         };
         let state = match delivery.state {
             delivery::State::Ready if token.state == TokenState::Starting => AccountState::Starting,
@@ -150,7 +157,10 @@ impl AccountView {
             mailbox: self.mailbox.clone(),
             host: self.host.clone(),
             state,
-            reason: trouble.map(|trouble| trouble.reason.clone()),
+            reason: match trouble {
+                Some(trouble) => Some(trouble.reason.clone()),
+                None => throttled.map(|_| DAY_IS_USED_UP.to_owned()),
+            },
             rule: rule.map(|rule| rule.key.to_owned()),
             why: rule.map(|rule| rule.sentence.to_owned()),
             remedy: rule.map(|rule| rule.remedy.to_owned()),
@@ -158,12 +168,45 @@ impl AccountView {
             next_probe_at: trouble.map(|trouble| wall(trouble.next_probe)),
             probing: trouble.is_some_and(|trouble| trouble.is_probing),
             connections: delivery.connections as u32,
-            sent_last_minute: delivery.sent_last_minute as u32,
-            messages_per_minute: delivery.messages_per_minute.unwrap_or(0) as u32,
+            pace: self.pace(shown, counts, throttled.map(|one| one.until)),
             token,
             last_error: delivery.last_error,
             unknown_replies: delivery.unknown_replies.count,
             last_unknown_reply: delivery.unknown_replies.last,
         }
     }
+
+    /// All accounts of the mailbox share it.
+    fn pace(&self, shown: &Shown, counts: &States, throttled: Option<Instant>) -> PaceReport {
+        let now = Instant::now();
+        let pace = self.quota.pace(now);
+        let sharing = shown
+            .accounts
+            .iter()
+            .filter(|one| one.quota.is(&self.quota));
+        let queued = sharing.map(|account| to_send(counts, &account.name)).sum();
+        PaceReport {
+            messages_last_minute: pace.messages_last_minute as u32,
+            messages_per_minute: pace.messages_per_minute.unwrap_or_default() as u32,
+            recipients_last_day: pace.recipients_last_day,
+            recipients_per_day: pace.recipients_per_day.unwrap_or_default(),
+            queued,
+            waiting_until: throttled
+                .or_else(|| pace.next_room.filter(|_| queued > 0))
+                .map(wall),
+            drained_at: self
+                .quota
+                .forecast(queued, now)
+                .filter(|_| queued > 0)
+                .map(wall),
+        }
+    }
+}
+
+fn to_send(counts: &States, account: &str) -> u64 {
+    use MessageState::{Deferred, Ready, Sending};
+    let states = counts.get(account);
+    let of = |state: MessageState| states?.get(state.as_str()).copied();
+    let found = [Ready, Sending, Deferred].into_iter().filter_map(of);
+    found.sum()
 }

@@ -152,6 +152,7 @@ pub(crate) async fn defer_oldest(queue: &Queue, account: &str) {
         started_at: std::time::SystemTime::now(),
         remote: "smtp.office365.com".into(),
         connection: Some(7),
+        transactions: 1,
         uncertain: false,
         reply: "451 4.7.0 server busy".into(),
     };

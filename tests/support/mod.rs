@@ -143,6 +143,12 @@ impl Running {
         self.view.now().accounts[0].delivery.borrow().clone()
     }
 
+    /// What the first account's mailbox has used.
+    pub fn pace(&self) -> exorelay::delivery::Pace {
+        let now = tokio::time::Instant::now();
+        self.view.now().accounts[0].quota.pace(now)
+    }
+
     /// Goes over to other settings; what has changed.
     pub async fn reload(&self, text: &str) -> Result<Changes, ReloadError> {
         let loaded = load(text);

@@ -50,10 +50,11 @@ def environment():
 class Sandbox:
     """The stand-in for Exchange Online, which outlives every daemon."""
 
-    def __init__(self, exorelay, folder, *options):
+    def __init__(self, exorelay, folder, *options, limits=False):
         self.folder = folder / "sandbox"
-        command = [exorelay, "sandbox", "--smtp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--no-limits"]
+        command = [exorelay, "sandbox", "--smtp", "127.0.0.1:0", "--http", "127.0.0.1:0"]
         command += ["--directory", str(self.folder), *options]
+        command += [] if limits else ["--no-limits"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
         atexit.register(self.process.kill)
         said = ""
@@ -209,13 +210,14 @@ class Client(threading.Thread):
 class Scene:
     """Everything of one trial, and the account of every message in it."""
 
-    def __init__(self, args, settings="", queue=None):
+    def __init__(self, args, settings="", queue=None, limits=False):
         self.args = args
+        self.limits = limits
         self.temporary = None if args.folder else tempfile.mkdtemp(prefix="exorelay-trial-")
         self.folder = pathlib.Path(args.folder or self.temporary)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.queue = queue or self.folder / "queue"
-        self.sandbox = Sandbox(args.exorelay, self.folder)
+        self.sandbox = Sandbox(args.exorelay, self.folder, limits)
         self.config = self.folder / "exorelay.toml"
         self.write_settings(settings)
         # Message-ID -> queue id of every 250, and what came of it.
@@ -244,7 +246,7 @@ retry_initial = "1s"
 [log]
 level = "debug"
 {self.sandbox.account}
-messages_per_minute = 0
+messages_per_minute = {30 if self.limits else 0}
 """
         self.config.write_text(text)
 

@@ -294,6 +294,7 @@ fn account_trouble(account: &AccountStatus, now: Timestamp) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::PaceReport;
     use crate::admin::{TokenReport, TokenState};
     use crate::queue::{MessageRecord, RecipientRecord};
 
@@ -361,8 +362,7 @@ mod tests {
             next_probe_at: Some(at("2026-11-20T10:01:00Z")),
             probing: false,
             connections: 0,
-            sent_last_minute: 0,
-            messages_per_minute: 30,
+            pace: PaceReport::default(),
             token: TokenReport {
                 state: TokenState::Starting,
                 expires_at: None,

@@ -6,6 +6,7 @@ use tokio::time::advance;
 
 use super::*;
 use crate::delivery::Quota;
+use crate::delivery::members::Limits;
 use crate::mail::{BodyType, Mailbox, ReversePath};
 use crate::secret::Secret;
 use crate::smtp::ReplyError;
@@ -55,6 +56,7 @@ fn settings(tls: Tls) -> Settings {
         connections_max: 1,
         messages_per_minute: 0,
         recipients_per_message_max: 500,
+        recipients_per_day: 0,
         timeouts: Timeouts {
             connect: timeout,
             tls: timeout,
@@ -93,7 +95,12 @@ async fn begin(tls: Tls, script: Script) -> (Result<Connection, ConnectionError>
 }
 
 async fn begin_on(near: DuplexStream, tls: Tls) -> Result<Connection, ConnectionError> {
-    let slot = Quota::default().begin(0).slot();
+    let limits = Limits {
+        connections: 1,
+        messages_per_minute: 0,
+        recipients_per_day: 0,
+    };
+    let slot = Quota::default().begin(limits).slot().await;
     let config = tls::untrusting_client_config().unwrap();
     let wire = Wire::new(near, bytes::BytesMut::new());
     Connection::begin(wire, &settings(tls), &config, slot).await

@@ -16,6 +16,9 @@ impl Work {
         self.last_error = Some(trouble.reason.clone());
         // What was given back uncounted is due at once.
         self.look = true;
+        if trouble.pause.cause == Cause::Throttle {
+            self.tenure.lower_connections(now);
+        }
         if let Some(incident) = self.circuit.fail(trouble, now) {
             log_opened(account, incident, now);
         }

@@ -75,7 +75,7 @@ impl Bench {
                 .unwrap()
                 .query_row([pick.seq], |row| row.get(0))
                 .unwrap();
-            lease::set_state(connection, pick.seq, MessageState::Sending).unwrap();
+            lease::take(connection, pick.seq, "default", 1).unwrap();
             let state = MessageState::from_number(state).unwrap();
             leased.push((pick.client, state, pick.due_ms, pick.seq));
         }

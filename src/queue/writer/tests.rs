@@ -163,7 +163,11 @@ fn leases_dropped_while_nothing_can_be_stored_come_back_once_it_can() {
     bench.writer.connection.execute_batch("ROLLBACK").unwrap();
     let seq = leased.leases[0].seq;
     mem::forget(leased);
-    bench.writer.dropped_leases().push(seq);
+    let dropped = Dropped {
+        seq,
+        is_presented: false,
+    };
+    bench.writer.dropped_leases().push(dropped);
 
     bench.pragma("max_page_count", 1);
     let (_, op, answered) = bench.commit(60_000);

@@ -216,6 +216,7 @@ pub(super) fn settlement(
         started_at: SystemTime::now(),
         remote: "smtp.office365.com".into(),
         connection: None,
+        transactions: 1,
         uncertain: false,
         reply: "done".into(),
     }
