@@ -169,6 +169,7 @@ fn delivered() -> Settlement {
         remote: "smtp.office365.com".into(),
         connection: Some(1),
         uncertain: false,
+        note: None,
         reply: reply.into(),
     }
 }

@@ -1,8 +1,9 @@
 //! The settings of each part, made from the whole: below this room nobody sees [`Settings`].
 
 use crate::config::{
-    Account, BareNewline, ListenAddress, Listener, LogFormat, Settings, UpstreamTls,
+    Account, BareNewline, ListenAddress, Listener, LogFormat, SenderPolicy, Settings, UpstreamTls,
 };
+use crate::mail::rewrite::Signature;
 use crate::{delivery, listener, oauth, queue, smtp, telemetry};
 
 /// Settings that are consistent, and still cannot be carried out.
@@ -133,11 +134,30 @@ impl Settings {
                 body: timeouts.body,
                 end_of_data: timeouts.end_of_data,
             },
+            sender: account.sender_part(),
         }
     }
 }
 
 impl Account {
+    fn sender_part(&self) -> delivery::SenderPolicy {
+        let section = &self.sender;
+        delivery::SenderPolicy {
+            mailbox: self.mailbox.clone(),
+            rewrites: match section.policy {
+                SenderPolicy::Keep => delivery::Rewrites::Never,
+                SenderPolicy::Mailbox => delivery::Rewrites::Always,
+                SenderPolicy::Auto => delivery::Rewrites::WhenDenied,
+            },
+            display_name: Some(section.display_name.clone()).filter(|name| !name.is_empty()),
+            reply_to: section.reply_to.clone(),
+            signature: Signature {
+                text: section.signature_text.clone(),
+                html: section.signature_html.clone(),
+            },
+        }
+    }
+
     /// For [`oauth::TokenSource::new`].
     pub fn oauth_part(&self) -> Result<oauth::Settings, PartError> {
         let token_url = self.oauth.token_url.as_str().parse();

@@ -8,7 +8,6 @@ use super::layers::Merged;
 use super::listener::{Listener, ListenerAuth, ListenerTls};
 use super::operation::{BounceTo, DELAY_WARNING, LogFormat};
 use super::reader::Report;
-use super::sender::SenderPolicy;
 use super::settings::Settings;
 use super::upstream::RECIPIENTS_PER_DAY;
 use super::value::ListenAddress;
@@ -107,31 +106,6 @@ const ACCOUNT: &[Refusal<Account>] = &[
         |a| a.smtp.recipients_per_day != RECIPIENTS_PER_DAY,
         "smtp.recipients_per_day",
         "counting the recipients of a day",
-    ),
-    (
-        |a| a.sender.policy == SenderPolicy::Mailbox,
-        "sender.policy",
-        "\"mailbox\"",
-    ),
-    (
-        |a| !a.sender.display_name.is_empty(),
-        "sender.display_name",
-        "rewriting From",
-    ),
-    (
-        |a| a.sender.reply_to.is_some(),
-        "sender.reply_to",
-        "adding Reply-To",
-    ),
-    (
-        |a| !a.sender.signature_text.is_empty(),
-        "sender.signature_text",
-        "a signature",
-    ),
-    (
-        |a| !a.sender.signature_html.is_empty(),
-        "sender.signature_html",
-        "a signature",
     ),
 ];
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::delivery::connection::{ConnectionError, Interrupted};
-use crate::delivery::rules::{Rule, Verdict, classify};
+use crate::delivery::rules::{Rule, Verdict, classify, explain};
 use crate::delivery::status::UnknownReplies;
 use crate::delivery::trouble::{Trouble, reply_in};
 use crate::queue::{Disposition, Lease, RecipientOutcome};
@@ -26,6 +26,8 @@ pub(super) struct Attempt {
     refused: Option<String>,
     pub(super) reasons: Reasons,
     pub(super) unknown: UnknownReplies,
+    /// Why nothing could be done about a sender that was refused.
+    pub(super) sender_remark: Option<String>,
 }
 
 /// The rules behind what is not delivered, for the log: the first of each kind.
@@ -69,7 +71,10 @@ impl Attempt {
                 }
                 continue;
             }
-            let text = reply.to_string();
+            let text = match &self.sender_remark {
+                Some(why) if rule.verdict == Verdict::SendAsDenied => format!("{reply}; {why}"),
+                _ => reply.to_string(),
+            };
             // One reply to MAIL, DATA or the end of data decides all.
             let is_new = last != Some((step, rule));
             last = Some((step, rule));
@@ -164,6 +169,16 @@ impl Attempt {
     /// Whether the message was refused as a whole; then no part of it is presented again.
     pub(super) fn is_refused(&self) -> bool {
         self.refused.is_some()
+    }
+
+    /// Refuses the message for everybody, without asking the service.
+    pub(super) fn refuse_beforehand(&mut self, lease: &Lease, reply: String) {
+        if let Some(rule) = explain(&reply) {
+            self.reasons.note(Disposition::Failed, rule);
+        }
+        self.reply.clone_from(&reply);
+        self.refused = Some(reply);
+        self.refuse(lease, 0..lease.numbers.len());
     }
 
     /// The message was refused as a whole: so are the recipients of a part that was not sent yet.

@@ -15,11 +15,12 @@ use tokio_rustls::TlsConnector;
 
 use crate::delivery::Settings;
 use crate::delivery::content::ContentReader;
+use crate::delivery::letter::Letter;
 use crate::delivery::quota::Slot;
 use crate::delivery::settings::{CONNECTION_AGE_MAX, CONNECTION_MESSAGES_MAX, Timeouts};
 use crate::mail::Envelope;
+use crate::mail::rewrite::Changes;
 use crate::oauth::AccessToken;
-use crate::queue::Content;
 use crate::smtp::{
     Client, ClientError, ClientSettings, Event, Reply, ReplyDecoder, ReplyError, Step, Tls,
     TransactionOutcome,
@@ -157,14 +158,11 @@ impl Connection {
     pub(super) async fn send(
         &mut self,
         envelope: &Envelope,
-        size_bytes: u64,
-        content: &Content,
+        letter: &mut Letter,
     ) -> Result<TransactionOutcome, Box<Interrupted>> {
         self.messages += 1;
         let mut dot_sent = false;
-        let result = self
-            .transact(envelope, size_bytes, content, &mut dot_sent)
-            .await;
+        let result = self.transact(envelope, letter, &mut dot_sent).await;
         result.map_err(|error| {
             let undecided = dot_sent
                 && !matches!(
@@ -185,16 +183,18 @@ impl Connection {
     async fn transact(
         &mut self,
         envelope: &Envelope,
-        size_bytes: u64,
-        content: &Content,
+        letter: &mut Letter,
         dot_sent: &mut bool,
     ) -> Result<TransactionOutcome, ConnectionError> {
+        let reader = letter.open().await.map_err(ConnectionError::Content)?;
+        let limit = self.machine.capabilities().size;
+        let size_bytes = letter.size_to_declare(&reader, limit);
         let mut event = match self.machine.submit(envelope, size_bytes)? {
             Some(event) => event,
             None => self.next_event().await?,
         };
         if event == Event::SendContent {
-            self.send_content(content, dot_sent).await?;
+            letter.changes = self.send_content(reader, dot_sent).await?;
             self.machine.content_sent()?;
             event = self.next_event().await?;
         }
@@ -206,12 +206,9 @@ impl Connection {
 
     async fn send_content(
         &mut self,
-        content: &Content,
+        mut reader: ContentReader,
         dot_sent: &mut bool,
-    ) -> Result<(), ConnectionError> {
-        let mut reader = ContentReader::open(content)
-            .await
-            .map_err(ConnectionError::Content)?;
+    ) -> Result<Option<Changes>, ConnectionError> {
         loop {
             let more = reader
                 .next(&mut self.output)
@@ -220,8 +217,9 @@ impl Connection {
             if !more {
                 // From here on the remote may have all of it.
                 *dot_sent = true;
-                reader.finish(&mut self.output);
-                return self.write(self.timeouts.body).await;
+                let changes = reader.finish(&mut self.output);
+                self.write(self.timeouts.body).await?;
+                return Ok(changes);
             }
             if self.output.len() >= BLOCK_BYTES {
                 self.write(self.timeouts.body).await?;

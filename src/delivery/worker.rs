@@ -15,6 +15,7 @@ use crate::delivery::attempt::{Attempt, Reasons, wants_new_connection};
 use crate::delivery::connection::{Connection, ConnectionError};
 use crate::delivery::quota::Tenure;
 use crate::delivery::rules::{Verdict, classify};
+use crate::delivery::sender::Sending;
 use crate::delivery::settings::IDLE_MAX;
 use crate::delivery::status::UnknownReplies;
 use crate::delivery::trouble::{Trouble, reply_in};
@@ -177,8 +178,15 @@ impl Worker {
             .step_by(step)
             .map(|start| start..count.min(start + step))
             .collect();
+        let shared = Arc::clone(&self.shared);
+        let mut sending = Sending::begin(&shared.settings, &shared.queue, &lease).await;
+        if let Some(reply) = sending.refused() {
+            attempt.refuse_beforehand(&lease, reply);
+            parts.clear();
+        }
         while let Some(range) = parts.pop_front() {
-            let Some(split) = self.send_part(&lease, range, &mut attempt).await else {
+            let part = self.send_part(&lease, range, &mut sending, &mut attempt);
+            let Some(split) = part.await else {
                 break;
             };
             for range in split.into_iter().rev() {
@@ -190,6 +198,7 @@ impl Worker {
                 }
             }
         }
+        let note = sending.note().filter(|_| attempt.presented > 0);
         let Attempt {
             recipients,
             trouble,
@@ -236,6 +245,7 @@ impl Worker {
             connection: (presented > 0).then_some(self.connection_number).flatten(),
             uncertain,
             reply,
+            note,
         };
         self.settle(lease, settlement, reasons).await;
         Report {
@@ -255,6 +265,7 @@ impl Worker {
         &mut self,
         lease: &Lease,
         range: Range<usize>,
+        sending: &mut Sending<'_>,
         attempt: &mut Attempt,
     ) -> Option<Vec<Range<usize>>> {
         let envelope = lease.envelope.part(range.clone())?;
@@ -274,8 +285,9 @@ impl Worker {
                 }
             };
             let was_used = connection.is_used();
-            let sent = connection.send(&envelope, lease.size_bytes, &lease.content);
-            match sent.await {
+            let dressed = sending.envelope(&envelope);
+            let sent = connection.send(&dressed, sending.letter()).await;
+            match sent {
                 Ok(outcome) => {
                     attempt.presented += 1;
                     let again = wants_new_connection(&outcome.recipients);
@@ -286,6 +298,10 @@ impl Worker {
                         may_reconnect = false;
                         continue;
                     }
+                    if sending.changes_after(&outcome.recipients).await {
+                        continue;
+                    }
+                    attempt.sender_remark = sending.remark();
                     let decided = outcome.recipients.into_iter().map(Some).collect();
                     let rest = attempt.take(lease, range, decided);
                     if attempt.trouble.is_some() {

@@ -77,6 +77,15 @@ impl Envelope {
         Self { body_type, ..self }
     }
 
+    /// The same message with another sender.
+    #[must_use]
+    pub fn with_reverse_path(self, reverse_path: ReversePath) -> Self {
+        Self {
+            reverse_path,
+            ..self
+        }
+    }
+
     /// The same message for the recipients of the range `range` only, if there are any in it.
     #[must_use]
     pub fn part(&self, range: std::ops::Range<usize>) -> Option<Self> {

@@ -27,6 +27,7 @@ mod change;
 mod clock;
 mod commits;
 mod content;
+mod denied;
 mod draft;
 mod error;
 mod event;
@@ -57,6 +58,7 @@ pub use bounds::{Full, Limits};
 pub use change::{Action, Change, Skip, Tally};
 pub use commits::CommitCounts;
 pub use content::Content;
+pub use denied::DeniedSender;
 pub use draft::{Draft, Receipt};
 pub use error::{DraftError, OpenError, StorageError};
 pub use event::{Actor, Through};
@@ -74,7 +76,7 @@ pub use records::{
     AttemptRecord, Counts, EventRecord, MessageDetail, MessageRecord, RecipientRecord,
 };
 pub use schedule::Backoff;
-pub use settle::{Disposition, Outcome, RecipientOutcome, Retry, Settlement};
+pub use settle::{Disposition, Note, Outcome, RecipientOutcome, Retry, Settlement};
 pub use state::{MessageState, RecipientState};
 pub use store::{Queue, Retention, Settings};
 pub use verify::{Problem, Verdict, verify};

@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use crate::queue::change::{self, Changed};
+use crate::queue::denied;
 use crate::queue::insert::{NewContent, NewMessage};
 use crate::queue::retention::Swept;
 use crate::queue::settle::Settled;
@@ -34,6 +35,10 @@ pub(super) enum Op {
         request: Box<change::Request>,
         answer: Answer<Changed>,
     },
+    Denied {
+        request: denied::Request,
+        answer: Answer<u64>,
+    },
     /// Leases were dropped.
     Look,
     Close,
@@ -54,6 +59,7 @@ impl Op {
             Self::Settle { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Maintain { answer } => drop(answer.send(Err(error.clone()))),
             Self::Change { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Denied { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Look | Self::Close => {}
         }
     }
@@ -95,6 +101,7 @@ pub(super) enum Done {
     Settled(Box<Settled>, Answer<Outcome>),
     Maintained(Swept, Answer<Swept>),
     Changed(Box<Changed>, Answer<Changed>),
+    Denied(denied::Effect, Answer<u64>),
 }
 
 impl Done {
@@ -118,6 +125,7 @@ impl Done {
             Self::Settled(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Maintained(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Changed(_, answer) => drop(answer.send(Err(error.clone()))),
+            Self::Denied(_, answer) => drop(answer.send(Err(error.clone()))),
         }
     }
 }

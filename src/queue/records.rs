@@ -109,7 +109,8 @@ pub struct AttemptRecord {
 pub struct EventRecord {
     /// When.
     pub at: Timestamp,
-    /// `retried`, `flushed`, `held`, `released`, `deleted`, `imported` or `quarantined`.
+    /// `retried`, `flushed`, `held`, `released`, `deleted`, `imported` or `quarantined`; of an attempt
+    /// `rewritten` or `left_alone`.
     pub action: String,
     /// By whom: `alice (uid 1000)`.
     pub actor: String,

@@ -2,6 +2,7 @@
 
 mod clock;
 mod damage;
+mod denied;
 mod fairness;
 mod hands;
 mod history;
@@ -104,6 +105,7 @@ fn settlement(recipients: Vec<RecipientOutcome>, retry: Retry) -> Settlement {
         remote: "smtp.office365.com".into(),
         connection: Some(7),
         uncertain: false,
+        note: None,
     }
 }
 

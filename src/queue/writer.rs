@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::queue::batch::Batch;
 use crate::queue::change;
+use crate::queue::denied;
 use crate::queue::insert::{self, NewContent, NewMessage};
 use crate::queue::lock::FolderLock;
 use crate::queue::op::{Done, Op, Transaction};
@@ -276,6 +277,15 @@ impl Writer {
                     Err(error) => drop(answer.send(Err(error))),
                 }
             }
+            Op::Denied { request, answer } => {
+                let effect = self.guarded(|connection| {
+                    Ok(denied::apply(connection, &self.shared.clock, &request)?)
+                });
+                match effect {
+                    Ok(effect) => done.push(Done::Denied(effect, answer)),
+                    Err(error) => drop(answer.send(Err(error))),
+                }
+            }
             Op::Look | Op::Close => {}
         }
     }
@@ -322,6 +332,9 @@ impl Writer {
             Done::Changed(mut changed, answer) => {
                 changed.take_effect(&self.shared);
                 let _ = answer.send(Ok(*changed));
+            }
+            Done::Denied(effect, answer) => {
+                let _ = answer.send(Ok(self.shared.denied.take_in(effect)));
             }
         }
     }

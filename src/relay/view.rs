@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::admin::{
-    AccountState, AccountStatus, ListenerStatus, QueueStatus, Status, StatusFuture, StatusSource,
-    TokenReport, TokenState, wall,
+    AccountState, AccountStatus, DeniedSenderStatus, ListenerStatus, QueueStatus, Status,
+    StatusFuture, StatusSource, TokenReport, TokenState, wall,
 };
 use crate::delivery;
 use crate::oauth::TokenStatus;
-use crate::queue::{MessageState, Queue};
+use crate::queue::{DeniedSender, MessageState, Queue};
 
 /// What to show of one account.
 #[derive(Clone, Debug)]
@@ -99,6 +99,7 @@ impl StatusSource for View {
         Box::pin(async {
             let mut queue = QueueStatus::of(&self.queue).await;
             let now = self.now();
+            let denied = self.queue.denied_senders();
             queue.unknown_accounts = now.strays(&queue.counts);
             Status {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -110,7 +111,7 @@ impl StatusSource for View {
                 accounts: now
                     .accounts
                     .iter()
-                    .map(|account| account.status(self))
+                    .map(|account| account.status(self, &denied))
                     .collect(),
             }
         })
@@ -125,7 +126,7 @@ fn listener((name, address): &(String, SocketAddr)) -> ListenerStatus {
 }
 
 impl AccountView {
-    fn status(&self, view: &View) -> AccountStatus {
+    fn status(&self, view: &View, denied: &[DeniedSender]) -> AccountStatus {
         let delivery = self.delivery.borrow().clone();
         let token = TokenReport::of(&self.token.borrow());
         let since = match &delivery.trouble {
@@ -161,6 +162,14 @@ impl AccountView {
             last_error: delivery.last_error,
             unknown_replies: delivery.unknown_replies.count,
             last_unknown_reply: delivery.unknown_replies.last,
+            denied_senders: denied
+                .iter()
+                .filter(|one| one.account == self.name)
+                .map(|one| DeniedSenderStatus {
+                    address: one.address.clone(),
+                    until: one.until,
+                })
+                .collect(),
         }
     }
 }
