@@ -168,6 +168,7 @@ fn delivered() -> Settlement {
         connection: Some(1),
         transactions: 1,
         uncertain: false,
+        note: None,
         reply: reply.into(),
     }
 }

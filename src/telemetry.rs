@@ -146,6 +146,8 @@ pub struct Attempted<'a> {
     pub why: Option<&'a str>,
     /// How it is mended.
     pub remedy: Option<&'a str>,
+    /// What was changed in the message on its way.
+    pub changes: Option<&'a str>,
 }
 
 impl Attempted<'_> {
@@ -159,6 +161,7 @@ impl Attempted<'_> {
             attempt = self.attempt,
             age_ms = age.as_millis() as u64,
             reply = self.reply,
+            changes = self.changes,
             "delivered"
         );
     }
@@ -175,6 +178,7 @@ impl Attempted<'_> {
             reply = self.reply,
             why = self.why,
             remedy = self.remedy,
+            changes = self.changes,
             "deferred"
         );
     }
@@ -190,6 +194,7 @@ impl Attempted<'_> {
             reply = self.reply,
             why = self.why,
             remedy = self.remedy,
+            changes = self.changes,
             "failed"
         );
     }
@@ -205,6 +210,7 @@ impl Attempted<'_> {
             reply = self.reply,
             why = self.why,
             remedy = self.remedy,
+            changes = self.changes,
             "expired"
         );
     }

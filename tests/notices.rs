@@ -191,6 +191,7 @@ async fn fail_one(queue: &exorelay::queue::Queue) {
         transactions: 1,
         uncertain: false,
         reply: refused,
+        note: None,
     };
     lease.settle(queue, settlement).await.unwrap();
 }

@@ -29,7 +29,7 @@ pub(super) fn router() -> Router<Answers> {
         .route("/v1/import", post(import))
 }
 
-async fn actor(peer: Peer) -> Result<Actor, Failure> {
+pub(super) async fn actor(peer: Peer) -> Result<Actor, Failure> {
     let uid = peer
         .uid
         .ok_or_else(|| Failure::new(StatusCode::FORBIDDEN, "who asks is not known"))?;

@@ -12,6 +12,8 @@
 //! POST /v1/actions/{action}  queue::SelectionRequest in; a queue::Tally a line, the last with `done`
 //! POST /v1/export         queue::SelectionRequest in; for each message a line, then its content
 //! POST /v1/import         a line and the content in; the new id
+//! GET /v1/senders         an array of queue::DeniedSender
+//! POST /v1/senders/forget `address` and `account` in, each or none; how many `senders` were forgotten
 //! ```
 //!
 //! Everything else, and every failure, is `{"error": "..."}` with the status that fits. The routes
@@ -24,6 +26,7 @@ mod listing;
 mod peer;
 mod protocol;
 mod routes;
+mod senders;
 mod server;
 mod snapshot;
 mod socket;
@@ -35,8 +38,8 @@ mod user;
 pub(crate) use cause::one_line;
 pub use client::{Client, ClientError};
 pub use protocol::{
-    AccountState, AccountStatus, CommitStatus, ListenerStatus, PaceReport, QueueStatus, Status,
-    StatusFuture, StatusSource, TokenReport, TokenState,
+    AccountState, AccountStatus, CommitStatus, DeniedSenderStatus, ListenerStatus, PaceReport,
+    QueueStatus, Status, StatusFuture, StatusSource, TokenReport, TokenState,
 };
 pub use server::{BindError, Server};
 pub(crate) use snapshot::wall;

@@ -141,6 +141,18 @@ pub struct AccountStatus {
     /// The last of them.
     #[serde(default)]
     pub last_unknown_reply: Option<String>,
+    /// Senders that the service has refused and that are rewritten until then.
+    #[serde(default)]
+    pub denied_senders: Vec<DeniedSenderStatus>,
+}
+
+/// A sender that an account was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeniedSenderStatus {
+    /// In lower case.
+    pub address: String,
+    /// Until when this is remembered.
+    pub until: Timestamp,
 }
 
 /// What a mailbox has used of what it may; accounts that name the same one share it.
@@ -274,6 +286,20 @@ impl ImportHeader {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Imported {
     pub(super) id: QueueId,
+}
+
+/// Which refused senders are to be forgotten; a part that is missing is any.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ForgetRequest {
+    pub(super) account: Option<String>,
+    pub(super) address: Option<String>,
+}
+
+/// How many were.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Forgotten {
+    pub(super) senders: u64,
 }
 
 /// Every answer that is not the one asked for.

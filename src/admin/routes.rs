@@ -19,6 +19,7 @@ use super::listing::{self, ListError};
 use super::one_line;
 use super::peer::Peer;
 use super::protocol::{ErrorBody, Status, StatusSource};
+use super::senders;
 use crate::queue::{Filter, HistoryFilter, MessageDetail, Queue, QueueId, StorageError};
 
 /// Each holds a thread and a database connection until its reader is done.
@@ -69,6 +70,7 @@ impl Answers {
 pub(super) fn router(answers: Answers) -> Router {
     read_only()
         .merge(hands::router())
+        .merge(senders::router())
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(answers)

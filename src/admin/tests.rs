@@ -70,6 +70,7 @@ fn sample_status(queue: QueueStatus) -> Status {
             last_error: None,
             unknown_replies: 0,
             last_unknown_reply: None,
+            denied_senders: Vec::new(),
         }],
     }
 }

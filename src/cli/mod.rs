@@ -17,6 +17,7 @@ mod progress;
 mod queue;
 mod run;
 mod sandbox;
+mod sender;
 mod signals;
 mod status;
 mod text;
@@ -56,6 +57,7 @@ enum Command {
     Config(config::Args),
     Queue(queue::Args),
     History(history::Args),
+    Sender(sender::Args),
     Status(status::Args),
 }
 
@@ -68,6 +70,7 @@ impl Command {
             Self::Config(args) => args.run(context),
             Self::Queue(args) => args.run(context),
             Self::History(args) => args.run(context),
+            Self::Sender(args) => args.run(context),
             Self::Status(args) => args.run(context),
         }
     }

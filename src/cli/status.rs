@@ -12,7 +12,8 @@ use super::output::Output;
 use super::queue::Source;
 use super::text::{clock, count, harmless, since, size, until};
 use crate::admin::{
-    AccountState, AccountStatus, PaceReport, QueueStatus, Status, TokenReport, TokenState,
+    AccountState, AccountStatus, DeniedSenderStatus, PaceReport, QueueStatus, Status, TokenReport,
+    TokenState,
 };
 use crate::config::Settings;
 use crate::queue::{Counts, Queue, pool_members};
@@ -182,6 +183,27 @@ fn account_lines(account: &AccountStatus, now: Timestamp, zone: &TimeZone) -> Ve
             "  {many} that exorelay does not know, last: {reply}"
         ));
     }
+    lines.extend(denied_lines(&account.denied_senders, now));
+    lines
+}
+
+/// Refused senders that are shown one by one.
+const DENIED_MAX: usize = 5;
+
+fn denied_lines(denied: &[DeniedSenderStatus], now: Timestamp) -> Vec<String> {
+    let shown = denied.iter().take(DENIED_MAX);
+    let mut lines: Vec<_> = shown
+        .map(|one| {
+            let rest = since(now, one.until);
+            format!("  may not send as {}: rewritten for {rest}", one.address)
+        })
+        .collect();
+    let more = denied.len().saturating_sub(DENIED_MAX);
+    if more > 0 {
+        lines.push(format!(
+            "  and {more} more; exorelay sender list shows them all"
+        ));
+    }
     lines
 }
 
@@ -348,6 +370,7 @@ mod tests {
             last_error: None,
             unknown_replies: 0,
             last_unknown_reply: None,
+            denied_senders: Vec::new(),
         }
     }
 
@@ -427,6 +450,27 @@ mod tests {
                 "  30/30 this minute, 412 queued, drained at about 10:14, 1204/10000 recipients in 24 hours",
                 "  2 replies that exorelay does not know, last: 550 5.9.9 never",
             ]
+        );
+    }
+
+    #[test]
+    fn accounts_say_whom_they_may_not_send_as() {
+        let now = at("2026-11-20T10:00:00Z");
+        let denied = |number| DeniedSenderStatus {
+            address: format!("scan{number}@contoso.com"),
+            until: at("2026-11-20T21:30:00Z"),
+        };
+        let one = [denied(1)];
+        assert_eq!(
+            denied_lines(&one, now),
+            ["  may not send as scan1@contoso.com: rewritten for 11h30m"]
+        );
+        let many: Vec<_> = (1..=7).map(denied).collect();
+        let lines = denied_lines(&many, now);
+        assert_eq!(lines.len(), 6);
+        assert_eq!(
+            lines.last().map(String::as_str),
+            Some("  and 2 more; exorelay sender list shows them all")
         );
     }
 

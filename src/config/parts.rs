@@ -7,8 +7,9 @@ use tokio::sync::watch;
 
 use crate::config::{
     Account, AddressPattern, BareNewline, BounceTo, Client, ListenAddress, Listener, LogFormat,
-    Route, Settings, UpstreamTls,
+    Route, SenderPolicy, Settings, UpstreamTls,
 };
+use crate::mail::rewrite::Signature;
 use crate::{delivery, listener, oauth, queue, smtp, telemetry};
 
 /// Settings that are consistent, and still cannot be carried out.
@@ -203,6 +204,7 @@ impl Settings {
                 body: timeouts.body,
                 end_of_data: timeouts.end_of_data,
             },
+            sender: account.sender_part(),
         }
     }
 }
@@ -254,6 +256,24 @@ impl BareNewline {
 }
 
 impl Account {
+    fn sender_part(&self) -> delivery::SenderPolicy {
+        let section = &self.sender;
+        delivery::SenderPolicy {
+            mailbox: self.mailbox.clone(),
+            rewrites: match section.policy {
+                SenderPolicy::Keep => delivery::Rewrites::Never,
+                SenderPolicy::Mailbox => delivery::Rewrites::Always,
+                SenderPolicy::Auto => delivery::Rewrites::WhenDenied,
+            },
+            display_name: Some(section.display_name.clone()).filter(|name| !name.is_empty()),
+            reply_to: section.reply_to.clone(),
+            signature: Signature {
+                text: section.signature_text.clone(),
+                html: section.signature_html.clone(),
+            },
+        }
+    }
+
     /// For [`oauth::TokenSource::new`].
     pub fn oauth_part(&self) -> Result<oauth::Settings, PartError> {
         let token_url = self.oauth.token_url.as_str().parse();

@@ -8,7 +8,6 @@ use super::layers::Merged;
 use super::listener::{Listener, ListenerAuth, ListenerTls};
 use super::operation::LogFormat;
 use super::reader::Report;
-use super::sender::SenderPolicy;
 use super::settings::Settings;
 use super::value::ListenAddress;
 
@@ -80,31 +79,6 @@ const ACCOUNT: &[Refusal<Account>] = &[
         |a| a.client_certificate.is_some(),
         "client_certificate",
         "a client certificate",
-    ),
-    (
-        |a| a.sender.policy == SenderPolicy::Mailbox,
-        "sender.policy",
-        "\"mailbox\"",
-    ),
-    (
-        |a| !a.sender.display_name.is_empty(),
-        "sender.display_name",
-        "rewriting From",
-    ),
-    (
-        |a| a.sender.reply_to.is_some(),
-        "sender.reply_to",
-        "adding Reply-To",
-    ),
-    (
-        |a| !a.sender.signature_text.is_empty(),
-        "sender.signature_text",
-        "a signature",
-    ),
-    (
-        |a| !a.sender.signature_html.is_empty(),
-        "sender.signature_html",
-        "a signature",
     ),
 ];
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use tokio::time::Instant;
 
 use crate::delivery::connection::Interrupted;
-use crate::delivery::rules::{Rule, Verdict, classify};
+use crate::delivery::rules::{Rule, Verdict, classify, explain};
 use crate::delivery::status::UnknownReplies;
 use crate::delivery::trouble::{Trouble, reply_in};
 use crate::queue::{Disposition, Lease, RecipientOutcome, Retry};
@@ -32,6 +32,8 @@ pub(super) struct Attempt {
     refused: Option<String>,
     pub(super) reasons: Reasons,
     pub(super) unknown: UnknownReplies,
+    /// Why nothing could be done about a sender that was refused.
+    pub(super) sender_remark: Option<String>,
 }
 
 /// The rules behind what is not delivered, for the log: the first of each kind.
@@ -56,7 +58,10 @@ impl Attempt {
                 continue;
             };
             let rule = classify(Some(step), &reply);
-            let text = reply.to_string();
+            let text = match &self.sender_remark {
+                Some(why) if rule.verdict == Verdict::SendAsDenied => format!("{reply}; {why}"),
+                _ => reply.to_string(),
+            };
             // One reply to MAIL, DATA or the end of data decides all.
             let is_new = last != Some((step, rule));
             last = Some((step, rule));
@@ -135,6 +140,24 @@ impl Attempt {
         self.recipients.extend(deferred);
         self.reply = text;
         self.uncertain |= uncertain;
+    }
+
+    /// Refuses the message for everybody, without asking the service.
+    pub(super) fn refused_beforehand(lease: &Lease, reply: String) -> Self {
+        let mut attempt = Self::default();
+        if let Some(rule) = explain(&reply) {
+            attempt.reasons.note(Disposition::Failed, rule);
+        }
+        for number in &lease.numbers {
+            attempt.recipients.push(RecipientOutcome {
+                number: *number,
+                disposition: Disposition::Failed,
+                reply: reply.clone(),
+            });
+        }
+        attempt.reply.clone_from(&reply);
+        attempt.refused = Some(reply);
+        attempt
     }
 
     /// What becomes of those who are not decided.

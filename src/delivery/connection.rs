@@ -15,11 +15,12 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::delivery::Settings;
 use crate::delivery::content::ContentReader;
 use crate::delivery::dial::{self, Dialed};
+use crate::delivery::letter::Letter;
 use crate::delivery::quota::Slot;
 use crate::delivery::settings::{CONNECTION_AGE_MAX, CONNECTION_MESSAGES_MAX, IDLE_MAX, Timeouts};
 use crate::mail::Envelope;
+use crate::mail::rewrite::Changes;
 use crate::oauth::AccessToken;
-use crate::queue::Content;
 use crate::smtp::{Client, ClientError, ClientSettings, Event, Step, Tls, TransactionOutcome};
 
 pub(super) use error::{ConnectionError, Interrupted};
@@ -158,15 +159,12 @@ impl Connection {
     pub(super) async fn send(
         &mut self,
         envelope: &Envelope,
-        size_bytes: u64,
-        content: &Content,
+        letter: &mut Letter,
     ) -> Result<TransactionOutcome, Box<Interrupted>> {
         self.messages += 1;
         self.final_dot = None;
         let mut progress = Progress::default();
-        let result = self
-            .transact(envelope, size_bytes, content, &mut progress)
-            .await;
+        let result = self.transact(envelope, letter, &mut progress).await;
         result.map_err(|error| {
             let answered = matches!(
                 error,
@@ -188,16 +186,20 @@ impl Connection {
     async fn transact(
         &mut self,
         envelope: &Envelope,
-        size_bytes: u64,
-        content: &Content,
+        letter: &mut Letter,
         progress: &mut Progress,
     ) -> Result<TransactionOutcome, ConnectionError> {
+        let reader = letter.open().await.map_err(ConnectionError::Content)?;
+        let limit = self.machine.capabilities().size;
+        let size_bytes = letter.size_to_declare(&reader, limit);
         let mut event = match self.machine.submit(envelope, size_bytes)? {
             Some(event) => event,
             None => self.next_event().await?,
         };
         if event == Event::SendContent {
-            if self.send_content(content, progress).await? == Written::Whole {
+            let (written, changes) = self.send_content(reader, progress).await?;
+            letter.changes = changes;
+            if written == Written::Whole {
                 self.machine.content_sent()?;
             }
             event = self.next_event().await?;
@@ -214,28 +216,25 @@ impl Connection {
 
     async fn send_content(
         &mut self,
-        content: &Content,
+        mut reader: ContentReader,
         progress: &mut Progress,
-    ) -> Result<Written, ConnectionError> {
-        let mut reader = ContentReader::open(content)
-            .await
-            .map_err(ConnectionError::Content)?;
+    ) -> Result<(Written, Option<Changes>), ConnectionError> {
         loop {
             let more = reader
                 .next(&mut self.wire.output)
                 .await
                 .map_err(ConnectionError::Content)?;
             if !more {
-                reader.finish(&mut self.wire.output);
+                let changes = reader.finish(&mut self.wire.output);
                 // From the last octet on the remote may have all of it.
                 let written = self.write_content(&mut progress.dot_sent).await;
                 self.final_dot = progress.dot_sent.then(Instant::now);
-                return written;
+                return Ok((written?, changes));
             }
             if self.wire.output.len() >= BLOCK_BYTES
                 && self.write_content(&mut false).await? == Written::Answered
             {
-                return Ok(Written::Answered);
+                return Ok((Written::Answered, None));
             }
         }
     }

@@ -13,6 +13,7 @@ pub(super) fn log(
     account: &str,
     attempt: u32,
 ) {
+    let changes = settlement.note.as_ref().map(|note| note.detail.as_str());
     for disposition in [
         Disposition::Delivered,
         Disposition::Deferred,
@@ -37,6 +38,7 @@ pub(super) fn log(
             reply: &first.reply,
             why: rule.map(|rule| rule.sentence),
             remedy: rule.map(|rule| rule.remedy),
+            changes,
         };
         match disposition {
             Disposition::Delivered => event.log_delivered(outcome.age),
@@ -55,6 +57,7 @@ pub(super) fn log(
             reply: &settlement.reply,
             why: None,
             remedy: None,
+            changes,
         };
         event.log_deferred(outcome.retry_in);
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::delivery::SenderPolicy;
 use crate::proxy::Proxy;
 use crate::smtp::Tls;
 
@@ -32,6 +33,8 @@ pub struct Settings {
     pub recipients_per_day: u32,
     /// How long the remote may take.
     pub timeouts: Timeouts,
+    /// Who messages are from when they leave.
+    pub sender: SenderPolicy,
 }
 
 /// How long the remote may take (RFC 5321 section 4.5.3.2).

@@ -14,6 +14,7 @@ use crate::delivery::connection::{Connection, ConnectionError, Rest};
 use crate::delivery::pacing::latest_count;
 use crate::delivery::quota::{Heard, Tenure};
 use crate::delivery::rules::{Verdict, classify};
+use crate::delivery::sender::Sending;
 use crate::delivery::status::UnknownReplies;
 use crate::delivery::trouble::{Trouble, reply_in};
 use crate::delivery::{Settings, journal};
@@ -169,7 +170,13 @@ impl Worker {
     async fn deliver(&mut self, mut lease: Lease) -> Report {
         let started_at = SystemTime::now();
         tracing::debug!(queue_id = %lease.id, account = lease.account, "attempt");
-        let attempt = self.attempt(&mut lease).await;
+        let shared = Arc::clone(&self.shared);
+        let mut sending = Sending::begin(&shared.settings, &shared.queue, &lease).await;
+        let attempt = match sending.refused() {
+            Some(reply) => Attempt::refused_beforehand(&lease, reply),
+            None => self.attempt(&mut lease, &mut sending).await,
+        };
+        let note = sending.note().filter(|_| attempt.transactions > 0);
         let retry = attempt.retry(&lease);
         let Attempt {
             recipients,
@@ -197,6 +204,7 @@ impl Worker {
             transactions,
             uncertain,
             reply,
+            note,
         };
         let heard = counted_by.map(|counted_by| Heard {
             counted_by,
@@ -217,7 +225,7 @@ impl Worker {
     }
 
     /// Sends the message, or the part of it that was leased, in one transaction.
-    async fn attempt(&mut self, lease: &mut Lease) -> Attempt {
+    async fn attempt(&mut self, lease: &mut Lease, sending: &mut Sending<'_>) -> Attempt {
         let mut attempt = Attempt::default();
         let mut may_reconnect = true;
         loop {
@@ -236,8 +244,8 @@ impl Worker {
             };
             let was_used = connection.is_used();
             lease.present();
-            let sent = connection.send(&lease.envelope, lease.size_bytes, &lease.content);
-            let sent = sent.await;
+            let dressed = sending.envelope(&lease.envelope);
+            let sent = connection.send(&dressed, sending.letter()).await;
             let dot = connection.final_dot();
             let counted_by = latest_count(dot, lease.size_bytes, Instant::now());
             // The remote had closed the idle connection: nobody's failure, and it has heard of nothing.
@@ -262,6 +270,18 @@ impl Worker {
                 "the service wants a new connection".clone_into(&mut attempt.reply);
                 return attempt;
             }
+            if let Ok(outcome) = &sent
+                && sending.changes_after(&outcome.recipients).await
+            {
+                if self.tenure.again(counted_by, Instant::now()) {
+                    continue;
+                }
+                // It leaves with the other sender as soon as there is a place for it.
+                "the service refuses the sender; the message is sent again with another"
+                    .clone_into(&mut attempt.reply);
+                return attempt;
+            }
+            attempt.sender_remark = sending.remark();
             match sent {
                 Ok(outcome) => {
                     let left_over = outcome.left_over();

@@ -77,3 +77,22 @@ pub(super) fn record(
         ])?;
     Ok(())
 }
+
+/// As [`record`], unless it stands there already: each attempt may do the same again.
+pub(super) fn record_once(
+    connection: &Connection,
+    seq: i64,
+    action: &str,
+    actor: &Actor,
+    detail: &str,
+) -> rusqlite::Result<()> {
+    let is_known: bool = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM event WHERE seq = ?1 AND action = ?2 AND detail = ?3)",
+        )?
+        .query_row(params![seq, action, detail], |row| row.get(0))?;
+    if is_known {
+        return Ok(());
+    }
+    record(connection, seq, action, actor, Some(detail))
+}

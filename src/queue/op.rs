@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use crate::queue::change::{self, Changed};
+use crate::queue::denied;
 use crate::queue::insert::NewMessage;
 use crate::queue::lease::Dropped;
 use crate::queue::notice::Telling;
@@ -47,6 +48,10 @@ pub(super) enum Op {
         request: Box<reroute::Request>,
         answer: Answer<Moved>,
     },
+    Denied {
+        request: denied::Request,
+        answer: Answer<u64>,
+    },
     /// Leases were dropped.
     Look,
     Close,
@@ -62,13 +67,17 @@ impl Op {
 
     pub(super) fn refuse(self, error: &StorageError) {
         match self {
-            Self::Commit { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Commit { message, answer } => {
+                drop(message);
+                let _ = answer.send(Err(error.clone()));
+            }
             Self::Lease { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Settle { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Maintain { answer } => drop(answer.send(Err(error.clone()))),
             Self::Change { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Tell { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Reroute { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Denied { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Look | Self::Close => {}
         }
     }
@@ -112,6 +121,7 @@ pub(super) enum Done {
     Changed(Box<Changed>, Answer<Changed>),
     Told(Answer<()>),
     Rerouted(Moved, Answer<Moved>),
+    Denied(denied::Effect, Answer<u64>),
 }
 
 impl Done {
@@ -134,6 +144,7 @@ impl Done {
             Self::Changed(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Told(answer) => drop(answer.send(Err(error.clone()))),
             Self::Rerouted(_, answer) => drop(answer.send(Err(error.clone()))),
+            Self::Denied(_, answer) => drop(answer.send(Err(error.clone()))),
         }
     }
 }

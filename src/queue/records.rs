@@ -121,8 +121,8 @@ pub struct AttemptRecord {
 pub struct EventRecord {
     /// When.
     pub at: Timestamp,
-    /// `retried`, `flushed`, `held`, `released`, `deleted`, `imported`, `quarantined`
-    /// or `notice`.
+    /// `retried`, `flushed`, `held`, `released`, `deleted`, `imported`, `quarantined`, `rerouted` or `notice`;
+    /// of an attempt `rewritten` or `left_alone`.
     pub action: String,
     /// By whom: `alice (uid 1000)`.
     pub actor: String,

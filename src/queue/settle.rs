@@ -8,7 +8,9 @@ use crate::queue::insert::STORED_FILE;
 use crate::queue::query::{number, text};
 use crate::queue::shares::Holder;
 use crate::queue::store::Shared;
-use crate::queue::{MessageState, QueueId, RecipientState, StorageError, notice, presented};
+use crate::queue::{
+    Actor, MessageState, QueueId, RecipientState, StorageError, event, notice, presented,
+};
 
 /// The result of one attempt.
 #[derive(Clone, Debug)]
@@ -29,6 +31,17 @@ pub struct Settlement {
     pub uncertain: bool,
     /// The reply, or the failure, that decided the attempt: what an operator should read first.
     pub reply: String,
+    /// What was done to the message on its way, for its events.
+    pub note: Option<Note>,
+}
+
+/// Something that an attempt did to a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// One word.
+    pub action: &'static str,
+    /// What, in a sentence.
+    pub detail: String,
 }
 
 /// What became of one recipient.
@@ -180,6 +193,9 @@ pub(super) fn settle(
     let attempts = row.attempts + u32::from(counts);
     if counts || settlement.is_of_note() {
         record_attempt(connection, seq, account, settlement, wall_ms)?;
+    }
+    if let Some(note) = &settlement.note {
+        event::record_once(connection, seq, note.action, &Actor::daemon(), &note.detail)?;
     }
     let (mut pending, mut failed) = census(connection, seq)?;
     let age_ms = shared.clock.active_ms(&row.account) - row.born_ms;

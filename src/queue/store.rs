@@ -15,6 +15,7 @@ use crate::queue::batch::Intakes;
 use crate::queue::bounds::Room;
 use crate::queue::clock::{MachineTime, QueueClock, Time};
 use crate::queue::commits::Commits;
+use crate::queue::denied::DeniedSenders;
 use crate::queue::id::QueueIdGenerator;
 use crate::queue::lease::Dropped;
 use crate::queue::lock::{FolderLock, LockError};
@@ -93,6 +94,8 @@ pub(super) struct Shared {
     pub(super) commits: Commits,
     pub(super) ids: QueueIdGenerator,
     pub(super) intakes: Intakes,
+    /// Asked at every attempt, so kept in memory too.
+    pub(super) denied: DeniedSenders,
     /// Leases that were dropped; the writer makes them ready again with its next batch.
     pub(super) dropped_leases: Mutex<Vec<Dropped>>,
     /// By account.
@@ -204,6 +207,7 @@ impl Queue {
             commits: Commits::new(),
             ids: QueueIdGenerator::new(node, newest),
             intakes: Intakes::default(),
+            denied: DeniedSenders::load(&connection)?,
             dropped_leases: Mutex::new(void),
             senders: Mutex::default(),
             nudge: ops.downgrade(),

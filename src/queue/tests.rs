@@ -2,6 +2,7 @@
 
 mod clock;
 mod damage;
+mod denied;
 mod dsn;
 mod fairness;
 mod hands;
@@ -107,6 +108,7 @@ fn settlement(recipients: Vec<RecipientOutcome>, retry: Retry) -> Settlement {
         connection: Some(7),
         transactions: 1,
         uncertain: false,
+        note: None,
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::queue::batch::Batch;
 use crate::queue::change;
+use crate::queue::denied;
 use crate::queue::insert;
 use crate::queue::lease::Dropped;
 use crate::queue::lock::FolderLock;
@@ -234,7 +235,11 @@ impl Writer {
                     .guarded(|connection| Ok(insert::insert(connection, &self.shared, &message)?));
                 match inserted {
                     Ok(()) => done.push(Done::Committed(message, answer)),
-                    Err(error) => drop(answer.send(Err(error))),
+                    Err(error) => {
+                        // Its room is free before anybody hears that it was refused.
+                        drop(message);
+                        let _ = answer.send(Err(error));
+                    }
                 }
             }
             Op::Lease {
@@ -297,6 +302,15 @@ impl Writer {
                     Err(error) => drop(answer.send(Err(error))),
                 }
             }
+            Op::Denied { request, answer } => {
+                let effect = self.guarded(|connection| {
+                    Ok(denied::apply(connection, &self.shared.clock, &request)?)
+                });
+                match effect {
+                    Ok(effect) => done.push(Done::Denied(effect, answer)),
+                    Err(error) => drop(answer.send(Err(error))),
+                }
+            }
             Op::Look | Op::Close => {}
         }
     }
@@ -342,6 +356,9 @@ impl Writer {
             Done::Rerouted(moved, answer) => {
                 moved.take_effect(&self.shared);
                 let _ = answer.send(Ok(moved));
+            }
+            Done::Denied(effect, answer) => {
+                let _ = answer.send(Ok(self.shared.denied.take_in(effect)));
             }
         }
     }

@@ -9,13 +9,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::admin::{
-    AccountState, AccountStatus, ListenerStatus, PaceReport, QueueStatus, Status, StatusFuture,
-    StatusSource, TokenReport, TokenState, wall,
+    AccountState, AccountStatus, DeniedSenderStatus, ListenerStatus, PaceReport, QueueStatus,
+    Status, StatusFuture, StatusSource, TokenReport, TokenState, wall,
 };
 use crate::delivery::{self, Quota};
 use crate::listener::Routing;
 use crate::oauth::TokenStatus;
-use crate::queue::{MessageState, Queue};
+use crate::queue::{DeniedSender, MessageState, Queue};
 
 /// What to show of one account.
 #[derive(Clone, Debug)]
@@ -105,9 +105,11 @@ impl StatusSource for View {
         Box::pin(async {
             let mut queue = QueueStatus::of(&self.queue).await;
             let now = self.now();
+            let denied = self.queue.denied_senders();
             queue.unknown_accounts = now.strays(&queue.counts);
             let accounts = now.accounts.iter();
-            let accounts = accounts.map(|account| account.status(self, &now, &queue.counts));
+            let accounts =
+                accounts.map(|account| account.status(self, &now, &queue.counts, &denied));
             let accounts = accounts.collect();
             Status {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -133,7 +135,13 @@ const DAY_IS_USED_UP: &str = "the recipients of the last 24 hours have reached r
 
 impl AccountView {
     /// `counts` tells what is queued.
-    fn status(&self, view: &View, shown: &Shown, counts: &States) -> AccountStatus {
+    fn status(
+        &self,
+        view: &View,
+        shown: &Shown,
+        counts: &States,
+        denied: &[DeniedSender],
+    ) -> AccountStatus {
         let delivery = self.delivery.borrow().clone();
         let token = TokenReport::of(&self.token.borrow());
         let throttled = delivery.throttled.filter(|_| delivery.trouble.is_none());
@@ -173,6 +181,14 @@ impl AccountView {
             last_error: delivery.last_error,
             unknown_replies: delivery.unknown_replies.count,
             last_unknown_reply: delivery.unknown_replies.last,
+            denied_senders: denied
+                .iter()
+                .filter(|one| one.account == self.name)
+                .map(|one| DeniedSenderStatus {
+                    address: one.address.clone(),
+                    until: one.until,
+                })
+                .collect(),
         }
     }
 

@@ -3,12 +3,14 @@
 use bytes::{Buf, BytesMut};
 use memchr::memchr;
 
+use super::rights::author;
+
 /// Exchange Online refuses a longer header value (facts A.6).
 pub(super) const HEADER_VALUE_MAX_BYTES: usize = 32_768;
 /// A line without an end is taken in pieces of this size.
 const PIECE_BYTES: usize = 16 * 1024;
-/// No sensible Message-ID is longer (RFC 5322 section 2.1.1).
-const MESSAGE_ID_MAX_BYTES: usize = 998;
+/// No sensible Message-ID or From is longer (RFC 5322 section 2.1.1).
+const VALUE_MAX_BYTES: usize = 998;
 
 /// Decodes the octets between `354` and the end of mail data.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(super) struct Findings {
     pub(super) long_header: Option<(String, usize)>,
     /// The value of Message-ID, where there is one.
     pub(super) message_id: Option<String>,
+    /// The address in the first From, where there is one.
+    pub(super) author: Option<String>,
 }
 
 /// The header field that is being read.
@@ -42,7 +46,26 @@ pub(super) struct Findings {
 struct Field {
     name: Vec<u8>,
     value_bytes: usize,
-    message_id: Option<Vec<u8>>,
+    /// Of those fields that matter.
+    value: Option<(Meaning, Vec<u8>)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Meaning {
+    MessageId,
+    From,
+}
+
+impl Meaning {
+    fn of(name: &[u8]) -> Option<Self> {
+        if name.eq_ignore_ascii_case(b"message-id") {
+            Some(Self::MessageId)
+        } else if name.eq_ignore_ascii_case(b"from") {
+            Some(Self::From)
+        } else {
+            None
+        }
+    }
 }
 
 impl Content {
@@ -131,16 +154,14 @@ impl Content {
             self.field = Some(Field {
                 name: name.to_vec(),
                 value_bytes: value.len(),
-                message_id: name
-                    .eq_ignore_ascii_case(b"message-id")
-                    .then(|| value.to_vec()),
+                value: Meaning::of(name).map(|meaning| (meaning, value.to_vec())),
             });
         } else if let Some(field) = &mut self.field {
             field.value_bytes += text.len();
-            if let Some(message_id) = &mut field.message_id
-                && message_id.len() <= MESSAGE_ID_MAX_BYTES
+            if let Some((_, value)) = &mut field.value
+                && value.len() <= VALUE_MAX_BYTES
             {
-                message_id.extend_from_slice(text);
+                value.extend_from_slice(text);
             }
         }
     }
@@ -155,11 +176,17 @@ impl Content {
                 .long_header
                 .get_or_insert((name, field.value_bytes));
         }
-        if let Some(message_id) = field.message_id {
-            let text = printable(message_id.trim_ascii());
-            if !text.is_empty() {
-                self.findings.message_id.get_or_insert(text);
+        match field.value {
+            Some((Meaning::MessageId, value)) => {
+                let text = printable(value.trim_ascii());
+                if !text.is_empty() {
+                    self.findings.message_id.get_or_insert(text);
+                }
             }
+            Some((Meaning::From, value)) => {
+                self.findings.author.get_or_insert_with(|| author(&value));
+            }
+            None => {}
         }
     }
 }

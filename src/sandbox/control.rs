@@ -6,6 +6,7 @@ use super::Shared;
 use super::fault::{Fault, Step, TokenFault};
 use super::ledger::{Message, Stats, Violation};
 use super::replies;
+use super::rights::SendAs;
 use super::settings::Settings;
 use super::tokens::{Grant, RandomError};
 use crate::secret::Secret;
@@ -48,6 +49,11 @@ impl Control {
     /// `fault`: it is well again.
     pub fn token_fault(&self, fault: Option<TokenFault>, count: Option<usize>) {
         self.shared.faults.order_token(fault, count);
+    }
+
+    /// From now on mailboxes may send as these only.
+    pub fn set_send_as(&self, send_as: SendAs) {
+        self.shared.rights.set(send_as);
     }
 
     /// Takes every order back.

@@ -20,6 +20,7 @@ use tokio_util::io::ReaderStream;
 use super::control::Control;
 use super::fault::{Fault, Step, TokenFault};
 use super::ledger::Stats;
+use super::rights::SendAs;
 use super::{Shared, entra};
 
 /// Requests in progress may end within this when the sandbox stops.
@@ -40,6 +41,7 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
         .route("/stats", get(stats))
         .route("/control", delete(clear_faults))
         .route("/control/smtp", post(smtp_fault))
+        .route("/control/send_as", post(send_as))
         .route("/control/token", post(token_fault))
         .route("/control/tokens", delete(revoke_tokens))
         .with_state(Control::new(Arc::clone(&shared)));
@@ -203,6 +205,18 @@ impl From<Action> for Fault {
             Action::DisconnectAfterAccept => Self::DisconnectAfterAccept,
         }
     }
+}
+
+/// `{"only":["scan@contoso.com"]}`, `{"only":[]}`, or `{"only":null}` for anybody.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SendAsOrder {
+    only: Option<Vec<String>>,
+}
+
+async fn send_as(State(control): State<Control>, Json(order): Json<SendAsOrder>) -> StatusCode {
+    control.set_send_as(order.only.map_or(SendAs::Any, SendAs::Only));
+    StatusCode::NO_CONTENT
 }
 
 /// `{"fault":"slow","seconds":5,"count":1}`.

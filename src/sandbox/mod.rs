@@ -51,6 +51,7 @@ mod inbox;
 mod ledger;
 mod mailboxes;
 mod replies;
+mod rights;
 mod session;
 mod settings;
 mod smtp;
@@ -80,6 +81,7 @@ use self::fault::Faults;
 use self::inbox::Inbox;
 use self::ledger::Ledger;
 use self::mailboxes::Mailboxes;
+use self::rights::Rights;
 use self::tokens::Tokens;
 use crate::secret::Secret;
 
@@ -88,6 +90,7 @@ pub use self::control::Control;
 pub use self::fault::{Fault, Step, TokenFault};
 pub use self::ledger::{Message, Stats, Violation};
 pub use self::replies::{Documented, documented};
+pub use self::rights::SendAs;
 pub use self::settings::{Excess, Limits, Settings, Store};
 pub use self::tokens::RandomError;
 
@@ -143,6 +146,7 @@ struct Shared {
     ledger: Ledger,
     faults: Faults,
     mailboxes: Arc<Mailboxes>,
+    rights: Rights,
     tokens: Tokens,
     inbox: Inbox,
     tls: TlsAcceptor,
@@ -174,6 +178,7 @@ impl Sandbox {
         let ca_file = settings.directory.join(CA_FILE);
         let (inbox, first_number) = open_inbox(&settings, &ca_file, identity.ca_pem).await?;
         let shared = Arc::new(Shared {
+            rights: Rights::new(settings.send_as.clone()),
             settings,
             ledger: Ledger::new(first_number),
             faults: Faults::new(),

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::rights::SendAs;
 use crate::secret::Secret;
 
 /// A tenant id in the form Entra gives them.
@@ -25,6 +26,8 @@ pub struct Settings {
     pub directory: PathBuf,
     /// Mailboxes that the application may submit for, as `user=` of XOAUTH2; empty: any.
     pub mailboxes: Vec<String>,
+    /// Whom mailboxes may send as.
+    pub send_as: SendAs,
     /// The one tenant that the token endpoint knows.
     pub tenant_id: String,
     /// The one application in it.
@@ -50,6 +53,7 @@ impl Settings {
             http_address: loopback,
             directory: directory.into(),
             mailboxes: Vec::new(),
+            send_as: SendAs::Any,
             tenant_id: TENANT_ID.to_owned(),
             client_id: CLIENT_ID.to_owned(),
             client_secret: Secret::new(CLIENT_SECRET),

@@ -242,6 +242,9 @@ impl Session {
         if let Some(text) = &transaction.fault {
             return Verdict::Refuse(Voice::submission(text));
         }
+        if let Some(text) = self.send_as_refusal(transaction, findings) {
+            return Verdict::Refuse(self.voice.refusal(&text));
+        }
         // Public transcripts show this reply after the content, not at AUTH.
         if self
             .seat
@@ -262,6 +265,13 @@ impl Session {
                 .unwrap_or_else(voice::message_id);
             Voice::submission(&format!("250 2.0.0 OK {message_id}"))
         }))
+    }
+
+    fn send_as_refusal(&self, transaction: &Transaction, findings: &Findings) -> Option<String> {
+        let mailbox = self.seat.as_ref()?.mailbox();
+        let path = transaction.mail.reverse_path.as_str();
+        let addresses = [findings.author.as_deref().unwrap_or(path), path];
+        self.shared.rights.refusal(mailbox, &addresses)
     }
 
     /// Holds a message over the rate back, or says how it is refused.

@@ -154,6 +154,7 @@ pub(crate) async fn defer_oldest(queue: &Queue, account: &str) {
         connection: Some(7),
         transactions: 1,
         uncertain: false,
+        note: None,
         reply: "451 4.7.0 server busy".into(),
     };
     lease.settle(queue, settlement).await.unwrap();

@@ -9,6 +9,7 @@ mod bench;
 mod config;
 mod hands;
 mod queue;
+mod sender;
 mod status;
 mod transfer;
 
@@ -26,6 +27,7 @@ fn help_mentions_every_command() {
                 "config",
                 "queue",
                 "history",
+                "sender",
                 "status",
                 "--config",
                 "78 bad configuration",

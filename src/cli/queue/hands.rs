@@ -22,14 +22,14 @@ use crate::queue::{
 const BLOCK_BYTES: usize = 64 * 1024;
 
 #[derive(Clone, Debug)]
-pub(super) enum Hands {
+pub(in crate::cli) enum Hands {
     Daemon(Client),
     Folder(Queue, Actor),
 }
 
 impl Hands {
     /// Asks at the socket first; without a daemon the folder is locked as one would.
-    pub(super) async fn find(settings: &Settings) -> Result<Self, CliError> {
+    pub(in crate::cli) async fn find(settings: &Settings) -> Result<Self, CliError> {
         let client = Client::patient(&settings.admin.socket)?;
         if client.is_answered().await? {
             return Ok(Self::Daemon(client));
@@ -92,8 +92,20 @@ impl Hands {
         }
     }
 
+    /// Has refused senders forgotten; how many were.
+    pub(in crate::cli) async fn forget_denied(
+        &self,
+        account: Option<&str>,
+        address: Option<&str>,
+    ) -> Result<u64, CliError> {
+        match self {
+            Self::Daemon(client) => Ok(client.forget_denied(account, address).await?),
+            Self::Folder(queue, _) => Ok(queue.forget_denied(account, address).await?),
+        }
+    }
+
     /// What was changed is folded into the database.
-    pub(super) async fn close(self) -> Result<(), CliError> {
+    pub(in crate::cli) async fn close(self) -> Result<(), CliError> {
         match self {
             Self::Daemon(_) => Ok(()),
             Self::Folder(queue, _) => spawn_blocking(move || queue.close())

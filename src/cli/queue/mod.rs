@@ -19,6 +19,7 @@ use clap::Subcommand;
 
 use super::context::Context;
 use super::error::CliError;
+pub(super) use hands::Hands;
 pub(super) use selection::{parse_id, states};
 pub(super) use source::Source;
 

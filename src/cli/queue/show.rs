@@ -373,6 +373,7 @@ mod tests {
             last_error: None,
             unknown_replies: 0,
             last_unknown_reply: None,
+            denied_senders: Vec::new(),
         }))
     }
 

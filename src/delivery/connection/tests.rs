@@ -12,6 +12,10 @@ use crate::secret::Secret;
 use crate::smtp::ReplyError;
 use crate::tls;
 
+use crate::delivery::{Rewrites, SenderPolicy};
+use crate::mail::rewrite::Signature;
+use crate::queue::Content;
+
 mod life;
 mod opening;
 
@@ -65,6 +69,13 @@ fn settings(tls: Tls) -> Settings {
             data: timeout,
             body: timeout,
             end_of_data: timeout,
+        },
+        sender: SenderPolicy {
+            mailbox: Mailbox::parse("relay@contoso.com").unwrap(),
+            rewrites: Rewrites::Never,
+            display_name: None,
+            reply_to: None,
+            signature: Signature::default(),
         },
     }
 }
@@ -132,8 +143,8 @@ async fn send(
     let from = ReversePath::parse("scanner@contoso.com").unwrap();
     let envelope = Envelope::new(from, vec![to.into()], BodyType::SevenBit, false).unwrap();
     let octets = vec![b'x'; size];
-    let content = Content::Inline(octets.into());
-    connection.send(&envelope, size as u64, &content).await
+    let mut letter = Letter::plain(Content::Inline(octets.into()), size as u64);
+    connection.send(&envelope, &mut letter).await
 }
 
 /// The code that decided the one recipient, if one did.

@@ -106,6 +106,7 @@ impl Spec {
 pub struct Rewriter {
     spec: Spec,
     stage: Stage,
+    authors: Vec<String>,
     changes: Changes,
     growth_max_bytes: u64,
 }
@@ -126,6 +127,7 @@ impl Rewriter {
             growth_max_bytes: sender::GROWTH_MAX_BYTES + growth,
             spec,
             stage: Stage::Section(Section::new(SECTION_MAX_BYTES)),
+            authors: Vec::new(),
             changes: Changes::default(),
         }
     }
@@ -141,6 +143,11 @@ impl Rewriter {
     /// what its fields have grown by is known, and whether a signature is to come at all.
     pub fn growth_max(&self) -> u64 {
         self.growth_max_bytes
+    }
+
+    /// The addresses in From as it came, up to ten; none before the header section has ended.
+    pub fn authors(&self) -> &[String] {
+        &self.authors
     }
 
     /// What has changed so far.
@@ -209,6 +216,7 @@ impl Rewriter {
             section.extend_from_slice(&line);
         }
         let inspection = Inspection::of(&section);
+        self.authors = sender::authors_of(&section);
         let rewritten = match sender::rewrite(&section, &self.spec, &inspection) {
             Ok(rewritten) => rewritten,
             Err(refusal) => {

@@ -113,6 +113,12 @@ pub(super) fn rewrite(
     Ok(rewritten)
 }
 
+/// The addresses that a section names as its authors.
+pub(super) fn authors_of(section: &[u8]) -> Vec<String> {
+    let authors = Senders::read(section, None).authors.into_iter();
+    authors.filter_map(|author| author.address).collect()
+}
+
 /// A Reply-To without any address makes room for the one that is written; a Sender that is the
 /// author should not be there at all (RFC 5322 section 3.6.2).
 fn is_dropped(field: &Field<'_>, rewritten: &Rewritten, has_new_reply_to: bool) -> bool {

@@ -219,6 +219,7 @@ pub(super) fn settlement(
         transactions: 1,
         uncertain: false,
         reply: "done".into(),
+        note: None,
     }
 }
 

@@ -5,6 +5,14 @@ use crate::delivery::rules::{Rule, Verdict};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
+        key: "from_cannot_be_rewritten",
+        // Words of our own (mail::rewrite::Refusal), alone or behind the service's.
+        when: &[said(5).text(&["From cannot be rewritten"])],
+        verdict: Verdict::FailMessage,
+        sentence: "The message would have to leave with the mailbox in From, and cannot be changed so.",
+        remedy: "Add-RecipientPermission FROM -AccessRights SendAs -Trustee MAILBOX, then: exorelay sender forget FROM; or have the message signed after exorelay rather than before it, Exchange Online does so by itself. Then: exorelay queue retry ID.",
+    },
+    Rule {
         key: "send_as_denied",
         // New and old wording (facts I).
         when: &[
@@ -13,7 +21,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         verdict: Verdict::SendAsDenied,
         sentence: "The mailbox may not send with the From address of this message.",
-        remedy: "Add-RecipientPermission FROM -AccessRights SendAs -Trustee MAILBOX (app-only: the service principal's id), or let the device use the mailbox's own address.",
+        remedy: "Add-RecipientPermission FROM -AccessRights SendAs -Trustee MAILBOX (app-only: the service principal's id), let the device use the mailbox's own address, or set policy = \"auto\" in [account.NAME.sender].",
     },
     Rule {
         key: "sender_address_invalid",

@@ -102,6 +102,7 @@ pub(super) const RECORDS: &[Record] = &[
     (EndOfData, "430 4.7.0 STOREDRV", "mailbox_access_missing", "pause account"),
     (EndOfData, "554 5.2.252 SendAsDenied; relay@contoso.com not allowed to send as scan@contoso.com; STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAsDenied; Failed to process message due to a permanent exception with message [BeginDiagnosticData]Cannot submit message. 0.35250:3C000000 [EndDiagnosticData]", "send_as_denied", "send as denied"),
     (Mail, "550 5.7.60 SMTP; Client does not have permissions to send as this sender", "send_as_denied", "send as denied"),
+    (EndOfData, "550 5.7.1 From cannot be rewritten: the message has a DKIM signature, which that would break", "from_cannot_be_rewritten", "fail message"),
     (EndOfData, "554 5.2.0 STOREDRV.Submission.Exception:OutboundSpamException", "outbound_spam", "pause account"),
     (EndOfData, "550 5.7.501 Access denied, spam abuse detected", "sender_banned", "pause account"),
     (EndOfData, "550 5.7.502 Access denied, banned sender", "sender_banned", "pause account"),
