@@ -9,6 +9,7 @@
 //! Queue::lease -> Lease -> settle(Settlement) | release tried, as often as it takes
 //! Queue::change -> Change -> step, step, ...            an operator's hands
 //! Reader::list, show, history, export; verify           looking, without touching
+//! Queue::incidents -> Incidents                         what is wrong, and who was told
 //! ```
 //!
 //! One thread owns the one connection that writes. Whatever waits for it is done in one transaction
@@ -35,9 +36,11 @@ mod filter;
 mod history;
 mod id;
 mod import;
+mod incident;
 mod insert;
 mod lease;
 mod lock;
+mod near;
 mod op;
 mod owner;
 mod query;
@@ -67,6 +70,9 @@ pub use filter::{
 pub use history::HistoryFilter;
 pub use id::{QueueId, QueueIdError};
 pub use import::{Import, ImportError, ImportRequest};
+pub use incident::{
+    Alarm, Finding, Hook, Incident, IncidentKind, Incidents, News, Owed, ProbePlan, Told, Urgency,
+};
 pub use insert::{Origin, Submission};
 pub use lease::{Lease, Leased, LeasedMessage};
 pub use query::Reader;

@@ -6,7 +6,7 @@ use crate::queue::change::{self, Changed};
 use crate::queue::insert::{NewContent, NewMessage};
 use crate::queue::retention::Swept;
 use crate::queue::settle::Settled;
-use crate::queue::{Leased, Outcome, Receipt, Settlement, StorageError};
+use crate::queue::{Incident, Leased, Outcome, Receipt, Settlement, StorageError};
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, StorageError>>;
 
@@ -34,7 +34,11 @@ pub(super) enum Op {
         request: Box<change::Request>,
         answer: Answer<Changed>,
     },
-    /// Leases were dropped.
+    /// Answered once every incident is stored as it is known now.
+    Incidents {
+        answer: Answer<()>,
+    },
+    /// Leases were dropped, or incidents are to be stored.
     Look,
     Close,
 }
@@ -54,6 +58,7 @@ impl Op {
             Self::Settle { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Maintain { answer } => drop(answer.send(Err(error.clone()))),
             Self::Change { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Incidents { answer } => drop(answer.send(Err(error.clone()))),
             Self::Look | Self::Close => {}
         }
     }
@@ -66,6 +71,10 @@ pub(super) struct Transaction {
     /// Leases that were dropped and are given back by it.
     pub(super) released: Vec<i64>,
     pub(super) released_accounts: Vec<String>,
+    /// Incidents that it stores.
+    pub(super) incidents: Vec<Incident>,
+    /// Why it does not, should that be so.
+    pub(super) incidents_refused: Option<StorageError>,
     /// COMMIT was begun: from here on it may be on the disk, whatever is said of it.
     pub(super) is_ending: bool,
 }
@@ -80,8 +89,10 @@ impl Transaction {
     /// An account without due mail proves nothing about the disk.
     pub(super) fn has_written(&self) -> bool {
         !self.released_accounts.is_empty()
+            || !self.incidents.is_empty()
             || self.done.iter().any(|done| match done {
                 Done::Leased(leased, _) => !leased.leases.is_empty(),
+                Done::IncidentsStored(_) => false,
                 _ => true,
             })
     }
@@ -95,6 +106,7 @@ pub(super) enum Done {
     Settled(Box<Settled>, Answer<Outcome>),
     Maintained(Swept, Answer<Swept>),
     Changed(Box<Changed>, Answer<Changed>),
+    IncidentsStored(Answer<()>),
 }
 
 impl Done {
@@ -118,6 +130,7 @@ impl Done {
             Self::Settled(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Maintained(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Changed(_, answer) => drop(answer.send(Err(error.clone()))),
+            Self::IncidentsStored(answer) => drop(answer.send(Err(error.clone()))),
         }
     }
 }

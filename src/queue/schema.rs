@@ -12,13 +12,14 @@ use rustix::fs::Advice;
 use crate::queue::{OpenError, StorageError, error};
 
 /// `PRAGMA user_version` of the newest schema this program knows.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// Each step brings the schema from its index to the next version.
 const MIGRATIONS: [&str; VERSION as usize] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
+    include_str!("schema_7.sql"),
 ];
 
 /// `exrq`, so that `file` and this program can tell our database from another.

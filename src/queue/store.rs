@@ -16,12 +16,13 @@ use crate::queue::bounds::Room;
 use crate::queue::clock::{MachineTime, QueueClock, Time};
 use crate::queue::commits::Commits;
 use crate::queue::id::QueueIdGenerator;
+use crate::queue::incident;
 use crate::queue::lock::{FolderLock, LockError};
 use crate::queue::op::Op;
 use crate::queue::writer;
 use crate::queue::{
-    Backoff, CommitCounts, Draft, DraftError, Full, Leased, Limits, OpenError, QueueId, Reader,
-    StorageError, content, error, query, schema,
+    Backoff, CommitCounts, Draft, DraftError, Full, Incidents, Leased, Limits, OpenError, QueueId,
+    Reader, StorageError, content, error, query, schema,
 };
 
 /// What the queue needs to know.
@@ -86,10 +87,11 @@ pub struct Queue {
 pub(super) struct Shared {
     pub(super) directory: PathBuf,
     tuning: RwLock<Tuning>,
-    pub(super) clock: QueueClock,
+    pub(super) clock: Arc<QueueClock>,
     pub(super) room: Arc<Room>,
     pub(super) commits: Commits,
-    pub(super) ids: QueueIdGenerator,
+    pub(super) ids: Arc<QueueIdGenerator>,
+    pub(super) incidents: Incidents,
     pub(super) intakes: Intakes,
     /// Leases that were dropped; the writer makes them ready again with its next batch.
     pub(super) dropped_leases: Mutex<Vec<i64>>,
@@ -179,11 +181,22 @@ impl Queue {
         sweep_content(&connection, &directory)?;
         let held = waiting(&connection)?;
         let (ops, inbox) = mpsc::channel(writer::INBOX_MAX);
+        let clock = Arc::new(QueueClock::load(&connection, time)?);
+        let ids = Arc::new(QueueIdGenerator::new(node, newest));
+        let incidents = Incidents::new(
+            incident::load(&connection)?,
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+            ops.downgrade(),
+        );
+        let room = Room::new(limits, &directory, held);
+        room.report_to(incidents.clone());
         let shared = Arc::new(Shared {
-            clock: QueueClock::load(&connection, time)?,
-            room: Room::new(limits, &directory, held),
+            clock,
+            room,
             commits: Commits::new(),
-            ids: QueueIdGenerator::new(node, newest),
+            ids,
+            incidents,
             intakes: Intakes::default(),
             dropped_leases: Mutex::new(void),
             nudge: ops.downgrade(),
@@ -277,9 +290,16 @@ impl Queue {
         *tuning.write().unwrap_or_else(PoisonError::into_inner) = Tuning::of(settings);
     }
 
+    /// What is wrong, and who is still to be told of it.
+    pub fn incidents(&self) -> Incidents {
+        self.shared.incidents.clone()
+    }
+
     /// Stores the clocks, forgets what is older than `keep_delivered` and `keep_failed`, and hands free
     /// space back: as much as there is, up to a bound, in steps that let mail in between.
     pub async fn maintain(&self) -> Result<(), StorageError> {
+        // The disk is looked at also while no mail comes.
+        let _ = self.is_full();
         for _ in 0..SWEEPS_MAX {
             let (answer, answered) = oneshot::channel();
             self.send(Op::Maintain { answer }).await?;
@@ -399,8 +419,11 @@ fn node_of(connection: &Connection) -> rusqlite::Result<u32> {
 }
 
 fn newest_id(connection: &Connection) -> rusqlite::Result<Option<QueueId>> {
-    let newest: Option<String> =
-        connection.query_row("SELECT max(id) FROM message", [], |row| row.get(0))?;
+    let newest: Option<String> = connection.query_row(
+        "SELECT max(id) FROM (SELECT max(id) AS id FROM message UNION ALL SELECT max(id) FROM incident)",
+        [],
+        |row| row.get(0),
+    )?;
     Ok(newest.and_then(|id| QueueId::parse(&id).ok()))
 }
 

@@ -5,6 +5,7 @@ mod damage;
 mod fairness;
 mod hands;
 mod history;
+mod incidents;
 mod migration;
 mod opening;
 mod time;

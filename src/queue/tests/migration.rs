@@ -49,7 +49,10 @@ fn left_by(version: i64, folder: &TempDir) -> [QueueId; 4] {
     connection
         .execute("INSERT INTO content VALUES (1, x'68656c6c6f')", [])
         .unwrap();
-    let steps = [include_str!("../schema_2.sql")];
+    let steps = [
+        include_str!("../schema_2.sql"),
+        include_str!("../schema_3.sql"),
+    ];
     for (step, version) in steps.iter().zip(2..=version) {
         let step = format!("{step} PRAGMA user_version = {version};");
         connection.execute_batch(&step).unwrap();
@@ -61,7 +64,7 @@ fn left_by(version: i64, folder: &TempDir) -> [QueueId; 4] {
 
 #[tokio::test]
 async fn a_queue_of_an_earlier_version_is_brought_up_to_date_with_all_its_mail() {
-    for version in [1, 2] {
+    for version in [1, 2, 3] {
         is_brought_up_to_date(version).await;
     }
 }
@@ -72,7 +75,7 @@ async fn is_brought_up_to_date(version: i64) {
     let directory = folder.path().join("queue");
     let early = Reader::new(&directory).counts().unwrap_err();
     assert!(
-        matches!(early, StorageError::Schema { found, known: 3 } if found == version),
+        matches!(early, StorageError::Schema { found, known: 4 } if found == version),
         "{early}"
     );
 
