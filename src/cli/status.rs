@@ -10,7 +10,9 @@ use super::error::{CliError, Exit};
 use super::output::Output;
 use super::queue::Source;
 use super::text::{count, harmless, since, size, until};
-use crate::admin::{AccountState, AccountStatus, QueueStatus, Status, TokenReport, TokenState};
+use crate::admin::{
+    AccountState, AccountStatus, IncidentStatus, QueueStatus, Status, TokenReport, TokenState,
+};
 use crate::config::Settings;
 use crate::queue::{Counts, Queue};
 
@@ -130,6 +132,8 @@ fn page(status: &Status, now: Timestamp) -> Vec<String> {
         lines.extend(account_lines(account, now));
     }
     lines.extend(queue_lines(&status.queue, now));
+    let incidents = status.incidents.iter();
+    lines.extend(incidents.map(|incident| incident_line(incident, now)));
     lines.iter().map(|line| harmless(line)).collect()
 }
 
@@ -181,6 +185,21 @@ fn account_lines(account: &AccountStatus, now: Timestamp) -> Vec<String> {
         ));
     }
     lines
+}
+
+fn incident_line(incident: &IncidentStatus, now: Timestamp) -> String {
+    let what = match &incident.account {
+        Some(account) => format!("account {account}"),
+        None => "the queue".to_owned(),
+    };
+    format!(
+        "incident {}: {what}: {} since {}, {}: {}",
+        incident.id,
+        incident.state,
+        since(incident.opened_at, now),
+        count(incident.count, "failure"),
+        incident.reason
+    )
 }
 
 fn token(token: &TokenReport, now: Timestamp) -> String {
@@ -374,6 +393,24 @@ mod tests {
                 "  token good for 52m, 12 of 30 sent in the last minute, 1 connection",
                 "  2 replies that exorelay does not know, last: 550 5.9.9 never",
             ]
+        );
+    }
+
+    #[test]
+    fn incidents_have_an_id_an_age_and_a_count() {
+        let incident = IncidentStatus {
+            id: "01KA0000000000AB".into(),
+            kind: "account".into(),
+            account: Some("default".into()),
+            state: "blocked".into(),
+            rule: None,
+            reason: "AADSTS7000222".into(),
+            count: 20,
+            opened_at: at("2026-11-20T06:48:00Z"),
+        };
+        assert_eq!(
+            incident_line(&incident, at("2026-11-20T10:00:00Z")),
+            "incident 01KA0000000000AB: account default: blocked since 3h12m, 20 failures: AADSTS7000222"
         );
     }
 

@@ -3,7 +3,7 @@
 use crate::config::{
     Account, BareNewline, ListenAddress, Listener, LogFormat, Settings, UpstreamTls,
 };
-use crate::{delivery, listener, oauth, queue, smtp, telemetry};
+use crate::{alert, delivery, listener, oauth, queue, smtp, telemetry};
 
 /// Settings that are consistent, and still cannot be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +104,15 @@ impl Settings {
                 session: section.session_timeout,
             },
         })
+    }
+
+    /// For [`alert::Hooks::new`].
+    pub fn alert_part(&self) -> alert::Settings {
+        alert::Settings {
+            hostname: self.hostname.clone(),
+            command: self.alert.command.clone(),
+            webhook: self.alert.webhook.clone(),
+        }
     }
 
     /// For [`delivery::Dispatcher::new`].

@@ -38,16 +38,6 @@ const EVERYWHERE: &[Refusal<Settings>] = &[
         "a notice of delay",
     ),
     (
-        |s| !s.alert.command.is_empty(),
-        "alert.command",
-        "calling a program",
-    ),
-    (
-        |s| s.alert.webhook.is_some(),
-        "alert.webhook",
-        "calling a web hook",
-    ),
-    (
         |s| s.token_store.key.is_some(),
         "token_store.key",
         "encrypting stored tokens",

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +15,7 @@ use super::account::{self, Opened, Running, Shares, Trusted};
 use super::reload::{Changes, Refused};
 use super::view::{Shown, View};
 use crate::admin;
+use crate::alert::Hooks;
 use crate::config::{Account, Settings};
 use crate::delivery::{Quota, Tenant};
 use crate::listener::{self, Listener, Stop};
@@ -41,6 +43,8 @@ pub(super) struct Parts {
     /// Quotas of mailboxes that no account uses any more, until a minute has passed.
     lingering: Vec<Lingering>,
     admin: Option<(PathBuf, CancellationToken)>,
+    /// Whom to call for help.
+    pub(super) hooks: watch::Sender<Arc<Hooks>>,
 }
 
 /// A listener at work.
@@ -68,6 +72,8 @@ pub(super) struct Next {
     /// None: stays as it is.
     accounts: BTreeMap<String, Option<Opened>>,
     admin: Option<admin::Server>,
+    /// None: stays as it is.
+    hooks: Option<Hooks>,
     pub(super) changes: Changes,
 }
 
@@ -93,6 +99,7 @@ impl Parts {
             accounts: BTreeMap::new(),
             lingering: Vec::new(),
             admin: None,
+            hooks: watch::Sender::default(),
         }
     }
 
@@ -115,6 +122,13 @@ impl Parts {
                 None
             }
         };
+        let hooks = match self.next_hooks(settings).await {
+            Ok(hooks) => hooks,
+            Err(problem) => {
+                problems.push(problem);
+                None
+            }
+        };
         if !problems.is_empty() {
             return Err(Refused { reasons: problems });
         }
@@ -122,6 +136,7 @@ impl Parts {
             let others = [
                 ("queue changed", now.queue != settings.queue),
                 ("admin socket moved", admin.is_some()),
+                ("alerts changed", now.alert != settings.alert),
                 ("log level changed", now.log.level != settings.log.level),
             ];
             let others = others.into_iter().filter(|(_, differs)| *differs);
@@ -132,6 +147,7 @@ impl Parts {
             listeners,
             accounts,
             admin,
+            hooks,
             changes,
         })
     }
@@ -289,6 +305,15 @@ impl Parts {
         Ok(Some(server))
     }
 
+    async fn next_hooks(&self, settings: &Settings) -> Result<Option<Hooks>, StartError> {
+        let part = settings.alert_part();
+        let now = self.settings.as_ref().map(Settings::alert_part);
+        if now.is_some_and(|now| now == part) {
+            return Ok(None);
+        }
+        Ok(Some(spawn_blocking(move || Hooks::new(part)).await??))
+    }
+
     /// What there will be to show once `next` has taken over.
     pub(super) fn shown(&self, next: &Next) -> Shown {
         let listeners = next.listeners.iter().filter_map(|listener| match listener {
@@ -332,6 +357,12 @@ impl Parts {
         self.queue.retune(&next.settings.queue_part());
         self.switch_listeners(next.listeners).await;
         self.switch_accounts(next.accounts).await;
+        let accounts = &next.settings.accounts;
+        let incidents = self.queue.incidents();
+        incidents.keep_accounts(|name| accounts.contains_key(name));
+        if let Some(hooks) = next.hooks {
+            self.hooks.send_replace(Arc::new(hooks));
+        }
         if let Some(server) = next.admin {
             self.switch_admin(server);
         }

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::admin::{
-    AccountState, AccountStatus, ListenerStatus, QueueStatus, Status, StatusFuture, StatusSource,
-    TokenReport, TokenState, wall,
+    AccountState, AccountStatus, IncidentStatus, ListenerStatus, QueueStatus, Status, StatusFuture,
+    StatusSource, TokenReport, TokenState, wall,
 };
 use crate::delivery;
 use crate::oauth::TokenStatus;
@@ -112,6 +112,7 @@ impl StatusSource for View {
                     .iter()
                     .map(|account| account.status(self))
                     .collect(),
+                incidents: IncidentStatus::all(&self.queue),
             }
         })
     }
