@@ -5,6 +5,7 @@
 //! relay                   builds every part, starts, reloads, drains; the only room that knows all of them
 //! config      admin       settings in, questions answered
 //! listener    delivery    sockets, timeouts, tasks; they meet only at the queue
+//! alert                   calls for help, which need no mail
 //! queue       oauth       what outlives a connection      (sandbox: the other side, for trying out)
 //! smtp                    the codec and two machines, without I/O
 //! mail   secret   telemetry   tls   proxy   shared words
@@ -14,6 +15,7 @@
 #![doc = include_str!("../docs/message.md")]
 
 pub mod admin;
+pub mod alert;
 pub mod cli;
 pub mod config;
 pub mod delivery;

@@ -19,12 +19,12 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin;
 use crate::config::{PartError, Settings};
 use crate::listener::{BindError, Stop};
 use crate::oauth;
 use crate::queue::{OpenError, Queue};
 use crate::tls::TlsError;
+use crate::{admin, alert};
 
 use parts::{Next, Parts};
 use reload::Request;
@@ -78,6 +78,9 @@ pub enum StartError {
         /// What would have to change.
         key: &'static str,
     },
+    /// The hooks for alarms.
+    #[error(transparent)]
+    Alert(#[from] alert::SettingsError),
     /// A task of the start itself broke.
     #[error("the start was interrupted: {0}")]
     Interrupted(#[from] JoinError),
@@ -155,6 +158,7 @@ impl Relay {
         let queue = parts.queue.clone();
         let mut housekeeping = JoinSet::new();
         housekeeping.spawn(keep_house(queue.clone()));
+        housekeeping.spawn(alert::run(queue.clone(), parts.hooks.subscribe()));
         housekeeping.spawn(stray::watch(Arc::clone(&parts.view)));
         let ended = serve(&mut parts, &mut requests, &stop, &queue).await;
         drop(requests);

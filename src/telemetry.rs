@@ -245,11 +245,15 @@ impl Notice<'_> {
     }
 }
 
-/// An account cannot send, or can again.
+/// Mail does not flow, or will not for long, or does again.
 #[derive(Clone, Copy, Debug)]
 pub struct Incident<'a> {
-    /// The account.
-    pub account: &'a str,
+    /// The same from its opening to its end, also across restarts.
+    pub id: &'a str,
+    /// What is in trouble.
+    pub kind: &'a str,
+    /// The account, if it is one.
+    pub account: Option<&'a str>,
     /// What happened, in the words of the service or of the network.
     pub reason: &'a str,
     /// The rule that knows it.
@@ -264,6 +268,8 @@ impl Incident<'_> {
     /// Mail waits; none of it is lost.
     pub fn log_opened(&self, retry_in: Duration) {
         tracing::error!(
+            incident = self.id,
+            kind = self.kind,
             account = self.account,
             retry_in_s = retry_in.as_secs(),
             reason = self.reason,
@@ -274,9 +280,38 @@ impl Incident<'_> {
         );
     }
 
-    /// Mail flows again.
+    /// Something else keeps it waiting now.
+    pub fn log_changed(&self, retry_in: Duration) {
+        tracing::error!(
+            incident = self.id,
+            kind = self.kind,
+            account = self.account,
+            retry_in_s = retry_in.as_secs(),
+            reason = self.reason,
+            rule = self.rule,
+            why = self.why,
+            remedy = self.remedy,
+            "incident changed: mail is still kept"
+        );
+    }
+
+    /// A bound of the queue comes near; mail is still taken in.
+    pub fn log_near(&self) {
+        tracing::warn!(
+            incident = self.id,
+            kind = self.kind,
+            reason = self.reason,
+            why = self.why,
+            remedy = self.remedy,
+            "incident opened: the queue has little room left"
+        );
+    }
+
+    /// All is well again.
     pub fn log_recovered(&self, lasted: Duration) {
         tracing::info!(
+            incident = self.id,
+            kind = self.kind,
             account = self.account,
             lasted_s = lasted.as_secs(),
             reason = self.reason,

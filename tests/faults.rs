@@ -158,7 +158,7 @@ async fn two_hundred_clients_never_get_one_message_more_than_the_bound_into_the_
 
     sandbox.control().clear_faults();
     within("draining", sandbox.control().wait_for_messages(1_000)).await;
-    daemon.wait_for("the queue is under 70 % of queue.max_messages");
+    daemon.wait_for("incident recovered");
     let mut client = daemon.client().await;
     client.expect("EHLO device", "250").await;
     // The last attempts may not be settled yet.

@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 10] = [
     &["cli"],
     &["relay"],
     &["admin", "config"],
-    &["listener", "delivery"],
+    &["listener", "delivery", "alert"],
     &["sandbox"],
     &["queue", "oauth"],
     &["smtp"],

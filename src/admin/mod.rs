@@ -38,8 +38,8 @@ mod user;
 pub(crate) use cause::one_line;
 pub use client::{Client, ClientError};
 pub use protocol::{
-    AccountState, AccountStatus, CommitStatus, DeniedSenderStatus, ListenerStatus, PaceReport,
-    QueueStatus, Status, StatusFuture, StatusSource, TokenReport, TokenState,
+    AccountState, AccountStatus, CommitStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus,
+    PaceReport, QueueStatus, Status, StatusFuture, StatusSource, TokenReport, TokenState,
 };
 pub use server::{BindError, Server};
 pub(crate) use snapshot::wall;

@@ -40,6 +40,30 @@ pub struct Status {
     pub queue: QueueStatus,
     /// In the order of their names.
     pub accounts: Vec<AccountStatus>,
+    /// What is wrong at the moment, oldest first.
+    #[serde(default)]
+    pub incidents: Vec<IncidentStatus>,
+}
+
+/// Something that keeps mail from flowing, or soon will.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentStatus {
+    /// As in the log and in alarms.
+    pub id: String,
+    /// `account`, or `queue_messages`, `queue_bytes`, `queue_disk` for a bound that comes near.
+    pub kind: String,
+    /// The account, if it is one.
+    pub account: Option<String>,
+    /// `blocked`, `throttled`, `paused`; `warning` for a bound.
+    pub state: String,
+    /// The key of the rule that knows the service's reply.
+    pub rule: Option<String>,
+    /// In the words of the service or the network.
+    pub reason: String,
+    /// Failures so far.
+    pub count: u64,
+    /// Since when.
+    pub opened_at: Timestamp,
 }
 
 /// One listener.

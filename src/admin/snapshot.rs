@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::one_line;
-use super::protocol::{CommitStatus, QueueStatus, TokenReport, TokenState};
+use super::protocol::{CommitStatus, IncidentStatus, QueueStatus, TokenReport, TokenState};
 use crate::oauth::TokenStatus;
-use crate::queue::{CommitCounts, Queue};
+use crate::queue::{CommitCounts, Incident, Queue};
 
 impl QueueStatus {
     /// Reads the counts off the runtime's threads. Never fails: a damaged database is part of the
@@ -42,6 +42,34 @@ impl QueueStatus {
             latched: queue.is_latched(),
             error,
             commits: CommitStatus::of(queue.commits()),
+        }
+    }
+}
+
+impl IncidentStatus {
+    /// Everything that is wrong.
+    pub fn all(queue: &Queue) -> Vec<Self> {
+        let open = queue.incidents().open().into_iter();
+        open.map(Self::of).collect()
+    }
+
+    fn of(incident: Incident) -> Self {
+        let Incident {
+            id,
+            finding,
+            count,
+            opened_at,
+            ..
+        } = incident;
+        Self {
+            id: id.to_string(),
+            kind: finding.kind.as_str().to_owned(),
+            account: Some(finding.account).filter(|account| !account.is_empty()),
+            state: finding.state,
+            rule: finding.rule,
+            reason: finding.reason,
+            count,
+            opened_at: Timestamp::from_second(opened_at.as_second()).unwrap_or(opened_at),
         }
     }
 }

@@ -52,6 +52,16 @@ fn sample_status(queue: QueueStatus) -> Status {
             address: "127.0.0.1:2525".into(),
         }],
         queue,
+        incidents: vec![IncidentStatus {
+            id: "01KA0000000000AB".into(),
+            kind: "account".into(),
+            account: Some("default".into()),
+            state: "blocked".into(),
+            rule: None,
+            reason: "AADSTS7000222".into(),
+            count: 20,
+            opened_at: Timestamp::UNIX_EPOCH,
+        }],
         accounts: vec![AccountStatus {
             name: "default".into(),
             mailbox: "relay@contoso.com".into(),

@@ -198,6 +198,7 @@ fn exit_of(reason: &StartError) -> Exit {
         StartError::Settings(_)
         | StartError::Tls { .. }
         | StartError::Token { .. }
+        | StartError::Alert(_)
         | StartError::NeedsRestart { .. } => Exit::Configuration,
         StartError::Queue(_)
         | StartError::Listener(_)

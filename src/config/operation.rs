@@ -116,11 +116,29 @@ impl Setting for BounceTo {
 impl Alert {
     pub(super) fn read(root: &Table<'_>) -> Self {
         let table = root.section("alert");
-        let command = table.read("command", Vec::new());
+        let Program(command) = table.read("command", Program::default());
         let webhook: Option<Webhook> = table.read("webhook", None);
         let webhook = webhook.map(|Webhook(url)| url);
         table.finish();
         Self { command, webhook }
+    }
+}
+
+/// A program and its arguments, or none.
+#[derive(Debug, Default)]
+struct Program(Vec<String>);
+
+impl Setting for Program {
+    fn parse(given: &Given<'_>) -> Result<Self, Fault> {
+        let words = <Vec<String> as Setting>::parse(given)?;
+        if words.first().is_some_and(String::is_empty) {
+            return Err(Fault("names no program; its first item is one".to_owned()));
+        }
+        Ok(Self(words))
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        self.0.shown()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::config::{
     Route, SenderPolicy, Settings, UpstreamTls,
 };
 use crate::mail::rewrite::Signature;
-use crate::{delivery, listener, oauth, queue, smtp, telemetry};
+use crate::{alert, delivery, listener, oauth, queue, smtp, telemetry};
 
 /// Settings that are consistent, and still cannot be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -172,6 +172,15 @@ impl Settings {
             hostname: self.hostname.clone(),
             explain,
             accounts: accounts.collect(),
+        }
+    }
+
+    /// For [`alert::Hooks::new`].
+    pub fn alert_part(&self) -> alert::Settings {
+        alert::Settings {
+            hostname: self.hostname.clone(),
+            command: self.alert.command.clone(),
+            webhook: self.alert.webhook.clone(),
         }
     }
 

@@ -264,7 +264,7 @@ fn no_secret_is_ever_shown() {
             vec![],
         ),
         (
-            format!("{literal}[alert]\nwebhook = \"https://hooks.example/hunter2\"\n"),
+            format!("{literal}[alert]\nwebhook = \"http://hooks.example/hunter2\"\n"),
             vec![],
             vec![],
         ),

@@ -16,16 +16,6 @@ type Refusal<T> = (fn(&T) -> bool, &'static str, &'static str);
 
 const EVERYWHERE: &[Refusal<Settings>] = &[
     (
-        |s| !s.alert.command.is_empty(),
-        "alert.command",
-        "calling a program",
-    ),
-    (
-        |s| s.alert.webhook.is_some(),
-        "alert.webhook",
-        "calling a web hook",
-    ),
-    (
         |s| s.token_store.key.is_some(),
         "token_store.key",
         "encrypting stored tokens",

@@ -25,9 +25,22 @@ pub(crate) struct Incident {
     pub(crate) trouble: Trouble,
     pub(crate) since: Instant,
     pub(crate) next_probe: Instant,
-    failures: u32,
+    pub(crate) failures: u32,
+    /// Failures in all; of several connections that fail together, one.
+    pub(crate) count: u64,
+    /// Another account of the tenant has met it, and says so.
+    pub(crate) is_adopted: bool,
     /// An operator has acted while the probe was under way, perhaps too late for it.
     outdated: bool,
+}
+
+/// What is left of an incident after a restart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recalled {
+    pub(crate) lasted: Duration,
+    pub(crate) failures: u32,
+    pub(crate) next_probe_in: Duration,
+    pub(crate) is_adopted: bool,
 }
 
 impl Incident {
@@ -67,8 +80,29 @@ impl Circuit {
             since: status.since,
             next_probe: status.next_probe,
             failures: 1,
+            count: 1,
+            is_adopted: status.is_adopted,
             outdated: false,
             trouble: Trouble::of_status(status),
+        });
+        circuit.operator_acted(now);
+        circuit
+    }
+
+    /// Takes over what a daemon before this one knew. Whoever started this one may have mended it.
+    pub(crate) fn recalled(trouble: Trouble, recalled: Recalled, now: Instant) -> Self {
+        let wait = recalled
+            .next_probe_in
+            .min(trouble.pause.longest.mul_f64(1.2));
+        let mut circuit = Self::Open(Incident {
+            trouble,
+            // Before the machine was started there may be no instants.
+            since: now.checked_sub(recalled.lasted).unwrap_or(now),
+            next_probe: now + wait,
+            failures: recalled.failures,
+            count: 1,
+            is_adopted: recalled.is_adopted,
+            outdated: false,
         });
         circuit.operator_acted(now);
         circuit
@@ -85,6 +119,7 @@ impl Circuit {
         let counts = is_news || matches!(self, Self::Probing(_));
         let since = before.map_or(now, |before| before.since);
         let next_probe = known.map_or(now, |known| known.next_probe);
+        let count = before.map_or(0, |before| before.count);
         let is_outdated = before.is_some_and(|before| before.outdated);
         let pause = trouble.pause;
         let mut incident = Incident {
@@ -92,6 +127,8 @@ impl Circuit {
             since,
             next_probe,
             failures,
+            count,
+            is_adopted: !counts && before.is_some_and(|before| before.is_adopted),
             outdated: false,
         };
         if counts {
@@ -100,6 +137,7 @@ impl Circuit {
                 .saturating_mul(1 << failures.min(16))
                 .min(pause.longest);
             incident.failures += 1;
+            incident.count += 1;
             incident.next_probe = now + wait.mul_f64(0.8 + 0.4 * fastrand::f64());
         }
         if is_outdated {
@@ -124,6 +162,8 @@ impl Circuit {
                     since: now,
                     next_probe,
                     failures: 1,
+                    count: 1,
+                    is_adopted: true,
                     outdated: false,
                 });
                 self.incident()

@@ -115,6 +115,15 @@ impl Dispatcher {
         }
     }
 
+    /// Goes on where the account was when a daemon before this one ended, however it ended: what throttled
+    /// the mailbox then does so still.
+    pub fn recall(&mut self) {
+        let (settings, incidents) = (&self.shared.settings, self.shared.queue.incidents());
+        if let Some(circuit) = health::recall(settings, &incidents) {
+            self.circuit = circuit;
+        }
+    }
+
     /// What to show of this account.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.subscribe()
@@ -194,6 +203,8 @@ impl Work {
         let mut refreshing = self.shared.refreshing.subscribe();
         let mut news = self.tenant.subscribe();
         let operator = Arc::clone(&self.operator);
+        // What was resumed may be on the books under another name, or with another probe.
+        self.tell(false, false, Instant::now());
         while !stop.is_cancelled() {
             let now = Instant::now();
             self.shared.queue.set_active(&account, self.ages_mail());

@@ -47,6 +47,40 @@ pub enum Probe {
     Message,
 }
 
+impl Cause {
+    const ALL: [Self; 5] = [
+        Self::Network,
+        Self::Token,
+        Self::Authentication,
+        Self::Throttle,
+        Self::Service,
+    ];
+
+    /// The word for programs, and on the disk.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Token => "token",
+            Self::Authentication => "authentication",
+            Self::Throttle => "throttle",
+            Self::Service => "service",
+        }
+    }
+}
+
+impl State {
+    /// The word for programs, and on the disk.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Refreshing => "refreshing",
+            Self::Throttled => "throttled",
+            Self::Paused => "paused",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
 /// How an account is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PausePolicy {
@@ -66,6 +100,23 @@ impl PausePolicy {
     /// Whether messages grow older meanwhile, and use up attempts (promise 4).
     pub(crate) fn ages_mail(&self) -> bool {
         self.cause == Cause::Network
+    }
+
+    /// For trouble that no rule knows, or none that this version has.
+    pub(crate) fn named(cause: &str, state: &str) -> Option<Self> {
+        let cause = Cause::ALL.into_iter().find(|one| one.as_str() == cause)?;
+        let is_blocked = state == State::Blocked.as_str();
+        Some(match cause {
+            Cause::Network => Self::NETWORK,
+            Cause::Token if is_blocked => Self::TOKEN_REFUSED,
+            Cause::Token => Self::TOKEN,
+            Cause::Authentication if is_blocked => Self::SIGN_IN,
+            Cause::Authentication => Self::SIGN_IN_AWAY,
+            Cause::Throttle => Self::BUSY,
+            Cause::Service if is_blocked => Self::BLOCKED,
+            Cause::Service if state == State::Throttled.as_str() => Self::SENDER_THROTTLED,
+            Cause::Service => Self::PROXY,
+        })
     }
 
     /// A host that is being replaced is away for a moment; one connection costs little.

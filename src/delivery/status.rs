@@ -81,6 +81,8 @@ pub struct TroubleStatus {
     pub is_probing: bool,
     pub(super) pause: PausePolicy,
     pub(super) whole_tenant: bool,
+    /// Another account's incident tells of it.
+    pub(super) is_adopted: bool,
 }
 
 /// Exchange's diagnostics can be several thousand octets long.
@@ -117,6 +119,7 @@ impl TroubleStatus {
             reason: incident.trouble.reason.clone(),
             pause: incident.trouble.pause,
             whole_tenant: incident.trouble.whole_tenant,
+            is_adopted: incident.is_adopted,
             since: incident.since,
             next_probe: incident.next_probe,
             is_probing: matches!(circuit, Circuit::Probing(_)),

@@ -1,9 +1,10 @@
 //! Why an account cannot send: what a worker reports and a circuit acts on.
 
 use crate::delivery::connection::ConnectionError;
-use crate::delivery::rules::{Rule, Verdict, classify};
+use crate::delivery::rules::{self, Rule, Verdict, classify};
 use crate::delivery::{PausePolicy, TroubleStatus};
 use crate::oauth::{TokenError, Unavailable};
+use crate::queue::Finding;
 use crate::smtp::{ClientError, Reply, Step};
 
 /// Trouble that is no message's fault.
@@ -71,6 +72,20 @@ impl Trouble {
         }
     }
 
+    /// What was found before a restart; nothing when it is not to be understood any more.
+    pub(super) fn of_record(found: &Finding) -> Option<Self> {
+        let rule = found.rule.as_deref().and_then(rules::named);
+        let pause = rule
+            .and_then(|rule| rule.verdict.pause())
+            .or_else(|| PausePolicy::named(&found.cause, &found.state))?;
+        Some(Self {
+            pause,
+            rule,
+            reason: found.reason.clone(),
+            whole_tenant: rule.is_some_and(|rule| matches!(rule.verdict, Verdict::PauseTenant(_))),
+        })
+    }
+
     /// What another dispatcher has shown.
     pub(super) fn of_status(status: TroubleStatus) -> Self {
         Self {
@@ -112,4 +127,72 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::Cause;
+    use crate::queue::{IncidentKind, Urgency};
+
+    fn recorded(trouble: &Trouble) -> Finding {
+        Finding {
+            kind: IncidentKind::Account,
+            account: "default".into(),
+            state: trouble.pause.state.as_str().into(),
+            cause: trouble.pause.cause.as_str().into(),
+            rule: trouble.rule.map(|rule| rule.key.to_owned()),
+            why: None,
+            remedy: None,
+            reason: trouble.reason.clone(),
+            urgency: Urgency::Lasting,
+            probe: None,
+        }
+    }
+
+    #[test]
+    fn what_was_recorded_is_the_same_trouble_again() {
+        let by_rule = rules::all().filter_map(|rule| {
+            Some(Trouble {
+                pause: rule.verdict.pause()?,
+                rule: Some(rule),
+                reason: "550 no".into(),
+                whole_tenant: matches!(rule.verdict, Verdict::PauseTenant(_)),
+            })
+        });
+        let without = [
+            PausePolicy::NETWORK,
+            PausePolicy::TOKEN,
+            PausePolicy::TOKEN_REFUSED,
+        ];
+        let without = without.map(|pause| Trouble {
+            pause,
+            rule: None,
+            reason: "no route".into(),
+            whole_tenant: false,
+        });
+        let mut seen = 0;
+        for trouble in by_rule.chain(without) {
+            assert_eq!(Trouble::of_record(&recorded(&trouble)), Some(trouble));
+            seen += 1;
+        }
+        assert!(seen > 20, "{seen}");
+    }
+
+    #[test]
+    fn a_rule_that_is_gone_leaves_cause_and_state() {
+        let known = Trouble {
+            pause: PausePolicy::SENDER_THROTTLED,
+            rule: None,
+            reason: "no".into(),
+            whole_tenant: false,
+        };
+        let mut record = recorded(&known);
+        record.rule = Some("a_rule_of_old".into());
+        let read = Trouble::of_record(&record).unwrap();
+        assert_eq!((read.pause.cause, read.rule), (Cause::Service, None));
+        assert_eq!(read.pause.state, known.pause.state);
+        record.cause = "weather".into();
+        assert_eq!(Trouble::of_record(&record), None);
+    }
 }

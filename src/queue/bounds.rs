@@ -1,11 +1,13 @@
 //! Room in the queue: reserved before content is taken in, so that sessions cannot overshoot together.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::queue::near::{self, Alarm};
 use crate::queue::shares::{Holder, Shares};
+use crate::queue::{IncidentKind, Incidents};
 
 /// How much the queue may hold.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +60,8 @@ pub(super) struct Room {
     messages_alarm: Alarm,
     bytes_alarm: Alarm,
     disk_alarm: Alarm,
+    /// None yet while the queue is being opened.
+    incidents: OnceLock<Incidents>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +98,7 @@ impl Room {
             messages_alarm: Alarm::default(),
             bytes_alarm: Alarm::default(),
             disk_alarm: Alarm::default(),
+            incidents: OnceLock::new(),
         })
     }
 
@@ -111,6 +116,7 @@ impl Room {
 
     pub(super) fn set_limits(&self, limits: Limits) {
         *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+        self.watch(limits);
     }
 
     /// The client, as one who holds a part of the queue.
@@ -174,49 +180,50 @@ impl Room {
         self.watch(self.limits());
     }
 
+    /// Has crossings of the bounds told as incidents, and goes on with those that are open.
+    pub(super) fn report_to(&self, incidents: Incidents) {
+        for incident in incidents.open() {
+            if let Some(alarm) = self.alarm(incident.finding.kind) {
+                alarm.raised.store(true, Ordering::Relaxed);
+            }
+        }
+        // Set once, before anybody else has the room.
+        let _ = self.incidents.set(incidents);
+        self.watch(self.limits());
+    }
+
+    fn alarm(&self, kind: IncidentKind) -> Option<&Alarm> {
+        match kind {
+            IncidentKind::Account => None,
+            IncidentKind::QueueMessages => Some(&self.messages_alarm),
+            IncidentKind::QueueBytes => Some(&self.bytes_alarm),
+            IncidentKind::QueueDisk => Some(&self.disk_alarm),
+        }
+    }
+
     /// Somebody should know before mail is refused.
     fn watch(&self, limits: Limits) {
         let (messages, bytes) = self.used();
-        for (key, alarm, used, max) in [
-            (
-                "max_messages",
-                &self.messages_alarm,
-                messages,
-                limits.messages_max,
-            ),
-            ("max_bytes", &self.bytes_alarm, bytes, limits.bytes_max),
+        for (kind, used, max) in [
+            (IncidentKind::QueueMessages, messages, limits.messages_max),
+            (IncidentKind::QueueBytes, bytes, limits.bytes_max),
         ] {
-            match alarm.cross(used, max) {
-                Some(Crossing::Up) => tracing::warn!(
-                    used,
-                    max,
-                    "the queue is at 80 % of queue.{key}; when it is full, mail is refused with 452"
-                ),
-                Some(Crossing::Down) => {
-                    tracing::info!(used, max, "the queue is under 70 % of queue.{key} again");
-                }
-                None => {}
-            }
+            self.compare(kind, used, max);
         }
     }
 
     fn watch_disk(&self, free_bytes: u64, limits: Limits) {
-        let min_bytes = limits.disk_floor_bytes();
-        match self.disk_alarm.cross(min_bytes, free_bytes) {
-            Some(Crossing::Up) => tracing::warn!(
-                free_bytes,
-                min_bytes,
-                "the disk that holds the queue is nearly down to queue.min_free_disk; below it, \
-                 mail is refused with 452"
-            ),
-            Some(Crossing::Down) => {
-                tracing::info!(
-                    free_bytes,
-                    min_bytes,
-                    "the disk that holds the queue has room again"
-                );
-            }
-            None => {}
+        self.compare(
+            IncidentKind::QueueDisk,
+            limits.disk_floor_bytes(),
+            free_bytes,
+        );
+    }
+
+    fn compare(&self, kind: IncidentKind, used: u64, max: u64) {
+        let crossing = self.alarm(kind).and_then(|alarm| alarm.cross(used, max));
+        if let (Some(crossing), Some(incidents)) = (crossing, self.incidents.get()) {
+            near::tell(incidents, kind, crossing, used, max);
         }
     }
 
@@ -316,35 +323,6 @@ impl Drop for Reservation {
     }
 }
 
-/// Tells once of a bound that comes near, and once when it is far again; between 70 and 80 % it says
-/// nothing, or a queue that sways about the mark would fill the log.
-#[derive(Debug, Default)]
-struct Alarm {
-    raised: AtomicBool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Crossing {
-    Up,
-    Down,
-}
-
-impl Alarm {
-    fn cross(&self, used: u64, max: u64) -> Option<Crossing> {
-        let (used, max) = (u128::from(used) * 10, u128::from(max));
-        let raised = self.raised.load(Ordering::Relaxed);
-        if !raised && used > 0 && used >= max * 8 {
-            let was_raised = self.raised.swap(true, Ordering::Relaxed);
-            return (!was_raised).then_some(Crossing::Up);
-        }
-        if raised && used < max * 7 {
-            let was_raised = self.raised.swap(false, Ordering::Relaxed);
-            return was_raised.then_some(Crossing::Down);
-        }
-        None
-    }
-}
-
 fn take(counter: &AtomicU64, more: u64, max: u64) -> Option<u64> {
     counter
         .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
@@ -416,27 +394,6 @@ mod tests {
         assert_eq!(room.used(), (1, 900));
         assert_eq!(room.reserve(None, 101).unwrap_err(), Full::Bytes);
         assert_eq!(room.used(), (1, 900));
-    }
-
-    #[test]
-    fn an_alarm_is_raised_once_and_taken_back_once() {
-        let alarm = Alarm::default();
-        let crossings = |levels: &[u64]| -> Vec<_> {
-            levels
-                .iter()
-                .filter_map(|used| Some((*used, alarm.cross(*used, 10)?)))
-                .collect()
-        };
-        assert_eq!(
-            crossings(&[0, 7, 8, 9, 10, 9, 8, 7, 8]),
-            [(8, Crossing::Up)]
-        );
-        assert_eq!(crossings(&[7, 6, 0, 7]), [(6, Crossing::Down)]);
-        assert_eq!(
-            crossings(&[10, 0, 10]),
-            [(10, Crossing::Up), (0, Crossing::Down), (10, Crossing::Up)]
-        );
-        assert_eq!(Alarm::default().cross(0, 0), None, "no bound on free space");
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! Reader::debts -> Owing -> Draft::commit_notice        who is still to be told
 //! Queue::reroute -> Reroute -> step, step, ...          other settings
 //! Reader::list, show, history, export; verify           looking, without touching
+//! Queue::incidents -> Incidents                         what is wrong, and who was told
 //! ```
 //!
 //! One thread owns the one connection that writes. Whatever waits for it is done in one transaction
@@ -39,11 +40,14 @@ mod filter;
 mod history;
 mod id;
 mod import;
+mod incident;
 mod insert;
 mod lease;
 mod lock;
+mod near;
 mod notice;
 mod op;
+mod opening;
 mod owing;
 mod owner;
 mod pool;
@@ -77,6 +81,9 @@ pub use filter::{
 pub use history::HistoryFilter;
 pub use id::{QueueId, QueueIdError};
 pub use import::{Import, ImportError, ImportRecipient, ImportRequest};
+pub use incident::{
+    Alarm, Finding, Hook, Incident, IncidentKind, Incidents, News, Owed, ProbePlan, Told, Urgency,
+};
 pub use insert::{Origin, Submission};
 pub use lease::{Lease, Leased, LeasedMessage};
 pub use notice::{NoticeError, NoticeOf};

@@ -10,7 +10,7 @@ use crate::queue::notice::Telling;
 use crate::queue::reroute::{self, Moved};
 use crate::queue::retention::Swept;
 use crate::queue::settle::Settled;
-use crate::queue::{Leased, Outcome, Receipt, Settlement, StorageError};
+use crate::queue::{Incident, Leased, Outcome, Receipt, Settlement, StorageError};
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, StorageError>>;
 
@@ -52,7 +52,11 @@ pub(super) enum Op {
         request: denied::Request,
         answer: Answer<u64>,
     },
-    /// Leases were dropped.
+    /// Answered once every incident is stored as it is known now.
+    Incidents {
+        answer: Answer<()>,
+    },
+    /// Leases were dropped, or incidents are to be stored.
     Look,
     Close,
 }
@@ -75,7 +79,9 @@ impl Op {
             Self::Settle { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Maintain { answer } => drop(answer.send(Err(error.clone()))),
             Self::Change { answer, .. } => drop(answer.send(Err(error.clone()))),
-            Self::Tell { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Tell { answer, .. } | Self::Incidents { answer } => {
+                let _ = answer.send(Err(error.clone()));
+            }
             Self::Reroute { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Denied { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Look | Self::Close => {}
@@ -90,6 +96,10 @@ pub(super) struct Transaction {
     /// Leases that were dropped and are given back by it.
     pub(super) released: Vec<Dropped>,
     pub(super) released_accounts: Vec<String>,
+    /// Incidents that it stores.
+    pub(super) incidents: Vec<Incident>,
+    /// Why it does not, should that be so.
+    pub(super) incidents_refused: Option<StorageError>,
     /// COMMIT was begun: from here on it may be on the disk, whatever is said of it.
     pub(super) is_ending: bool,
 }
@@ -104,8 +114,10 @@ impl Transaction {
     /// An account without due mail proves nothing about the disk.
     pub(super) fn has_written(&self) -> bool {
         !self.released_accounts.is_empty()
+            || !self.incidents.is_empty()
             || self.done.iter().any(|done| match done {
                 Done::Leased(leased, _) => !leased.leases.is_empty(),
+                Done::IncidentsStored(_) => false,
                 _ => true,
             })
     }
@@ -122,6 +134,7 @@ pub(super) enum Done {
     Told(Answer<()>),
     Rerouted(Moved, Answer<Moved>),
     Denied(denied::Effect, Answer<u64>),
+    IncidentsStored(Answer<()>),
 }
 
 impl Done {
@@ -142,7 +155,9 @@ impl Done {
             Self::Settled(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Maintained(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Changed(_, answer) => drop(answer.send(Err(error.clone()))),
-            Self::Told(answer) => drop(answer.send(Err(error.clone()))),
+            Self::Told(answer) | Self::IncidentsStored(answer) => {
+                let _ = answer.send(Err(error.clone()));
+            }
             Self::Rerouted(_, answer) => drop(answer.send(Err(error.clone()))),
             Self::Denied(_, answer) => drop(answer.send(Err(error.clone()))),
         }

@@ -1,14 +1,11 @@
 //! The handle that everybody holds.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::queue::batch::Intakes;
@@ -17,14 +14,16 @@ use crate::queue::clock::{MachineTime, QueueClock, Time};
 use crate::queue::commits::Commits;
 use crate::queue::denied::DeniedSenders;
 use crate::queue::id::QueueIdGenerator;
+use crate::queue::incident;
 use crate::queue::lease::Dropped;
 use crate::queue::lock::{FolderLock, LockError};
 use crate::queue::op::Op;
+use crate::queue::opening::{make_folder, newest_id, node_of, sweep_content, waiting};
 use crate::queue::pool::pool_members;
 use crate::queue::writer;
 use crate::queue::{
-    Backoff, CommitCounts, Draft, DraftError, Full, Leased, Limits, OpenError, QueueId, Reader,
-    Sender, StorageError, content, presented, query, schema,
+    Backoff, CommitCounts, Draft, DraftError, Full, Incidents, Leased, Limits, OpenError, Reader,
+    Sender, StorageError, content, presented, schema,
 };
 
 /// What the queue needs to know.
@@ -89,10 +88,11 @@ pub struct Queue {
 pub(super) struct Shared {
     pub(super) directory: PathBuf,
     tuning: RwLock<Tuning>,
-    pub(super) clock: QueueClock,
+    pub(super) clock: Arc<QueueClock>,
     pub(super) room: Arc<Room>,
     pub(super) commits: Commits,
-    pub(super) ids: QueueIdGenerator,
+    pub(super) ids: Arc<QueueIdGenerator>,
+    pub(super) incidents: Incidents,
     pub(super) intakes: Intakes,
     /// Asked at every attempt, so kept in memory too.
     pub(super) denied: DeniedSenders,
@@ -196,16 +196,26 @@ impl Queue {
         let connection = schema::open_writer(&directory.join("queue.db"))?;
         let node = node_of(&connection)?;
         let newest = newest_id(&connection)?;
-        let clock = QueueClock::load(&connection, time)?;
+        let clock = Arc::new(QueueClock::load(&connection, time)?);
         let void = presented::void_leases(&connection, clock.now_ms())?;
         sweep_content(&connection, &directory)?;
         let held = waiting(&connection)?;
         let (ops, inbox) = mpsc::channel(writer::INBOX_MAX);
+        let ids = Arc::new(QueueIdGenerator::new(node, newest));
+        let incidents = Incidents::new(
+            incident::load(&connection)?,
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+            ops.downgrade(),
+        );
+        let room = Room::new(limits, &directory, held);
+        room.report_to(incidents.clone());
         let shared = Arc::new(Shared {
             clock,
-            room: Room::new(limits, &directory, held),
+            room,
             commits: Commits::new(),
-            ids: QueueIdGenerator::new(node, newest),
+            ids,
+            incidents,
             intakes: Intakes::default(),
             denied: DeniedSenders::load(&connection)?,
             dropped_leases: Mutex::new(void),
@@ -320,9 +330,16 @@ impl Queue {
         *tuning.write().unwrap_or_else(PoisonError::into_inner) = Tuning::of(settings);
     }
 
+    /// What is wrong, and who is still to be told of it.
+    pub fn incidents(&self) -> Incidents {
+        self.shared.incidents.clone()
+    }
+
     /// Stores the clocks, forgets what is older than `keep_delivered` and `keep_failed`, and hands free
     /// space back: as much as there is, up to a bound, in steps that let mail in between.
     pub async fn maintain(&self) -> Result<(), StorageError> {
+        // The disk is looked at also while no mail comes.
+        let _ = self.is_full();
         for _ in 0..SWEEPS_MAX {
             let (answer, answered) = oneshot::channel();
             self.send(Op::Maintain { answer }).await?;
@@ -401,86 +418,4 @@ impl Queue {
         }
         self.ops.send(op).await.map_err(|_| StorageError::Closed)
     }
-}
-
-fn make_folder(path: &Path) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Folder {
-        path: path.to_owned(),
-        source,
-    };
-    if path.is_dir() {
-        return Ok(());
-    }
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(failed)?;
-    // What is stored in it is worth nothing if the folder itself does not outlive a power cut.
-    match path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    {
-        Some(parent) => File::open(parent)
-            .and_then(|parent| parent.sync_all())
-            .map_err(failed),
-        None => Ok(()),
-    }
-}
-
-/// The folder's own number, part of every id.
-fn node_of(connection: &Connection) -> rusqlite::Result<u32> {
-    connection.execute(
-        "INSERT OR IGNORE INTO meta (key, value) VALUES ('node', ?1)",
-        [i64::from(fastrand::u32(..))],
-    )?;
-    let node: i64 =
-        connection.query_row("SELECT value FROM meta WHERE key = 'node'", [], |row| {
-            row.get(0)
-        })?;
-    Ok(node as u32)
-}
-
-fn newest_id(connection: &Connection) -> rusqlite::Result<Option<QueueId>> {
-    let newest: Option<String> =
-        connection.query_row("SELECT max(id) FROM message", [], |row| row.get(0))?;
-    Ok(newest.and_then(|id| QueueId::parse(&id).ok()))
-}
-
-/// Content files that no row names are of messages that were never accepted.
-fn sweep_content(connection: &Connection, directory: &Path) -> Result<(), OpenError> {
-    let mut known = connection.prepare("SELECT 1 FROM message WHERE id = ?1 AND stored = 2")?;
-    let swept = content::sweep_orphans(directory, |id| {
-        known
-            .query_row([id.as_str()], |_| Ok(()))
-            .optional()
-            .map(|row| row.is_some())
-    });
-    match swept {
-        Ok(0) => {}
-        Ok(files) => tracing::info!(
-            files,
-            "removed content files of messages that were never accepted"
-        ),
-        // They take room but harm nothing; mail flows on.
-        Err(error) => tracing::warn!(%error, "could not look for orphaned content files"),
-    }
-    Ok(())
-}
-
-/// Messages and bytes that wait, by client; a client may be there more than once.
-fn waiting(connection: &Connection) -> rusqlite::Result<Vec<(String, u64, u64)>> {
-    // Grouped as the index is sorted, so that nothing is sorted again.
-    let mut groups = connection.prepare(
-        "SELECT client, count(*), sum(size_bytes) FROM message INDEXED BY message_waiting
-         WHERE state < 4 GROUP BY account, state, client",
-    )?;
-    let counted = groups.query_map([], |row| {
-        Ok((
-            query::text(row, 0)?,
-            query::number(row, 1)?.max(0) as u64,
-            query::number(row, 2)?.max(0) as u64,
-        ))
-    })?;
-    counted.collect()
 }

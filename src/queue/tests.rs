@@ -7,6 +7,7 @@ mod dsn;
 mod fairness;
 mod hands;
 mod history;
+mod incidents;
 mod migration;
 mod notice;
 mod opening;

@@ -119,6 +119,7 @@ impl Writer {
                 self.roll_back();
                 self.judge(&error);
                 self.dropped_leases().append(&mut transaction.released);
+                self.shared.incidents.give_back(&transaction.incidents);
                 let in_doubt = transaction.is_ending && !error.is_certain();
                 for done in transaction.done {
                     done.fail(&error, in_doubt);
@@ -138,13 +139,14 @@ impl Writer {
     ) -> Result<(), StorageError> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         self.release_dropped(transaction)?;
+        self.save_incidents(transaction)?;
         for op in batch {
             // A lease that an undone request had made was dropped in this very batch: it must not
             // make ready what somebody else is about to hold.
             if matches!(op, Op::Lease { .. }) {
                 self.release_dropped(transaction)?;
             }
-            self.apply(op, &mut transaction.done);
+            self.apply(op, transaction);
             if let Some(error) = self.broken.take() {
                 return Err(error);
             }
@@ -193,6 +195,26 @@ impl Writer {
         Ok(())
     }
 
+    /// Mail does not depend on them: what cannot be stored is kept for the next transaction.
+    fn save_incidents(&self, transaction: &mut Transaction) -> Result<(), StorageError> {
+        let incidents = &self.shared.incidents;
+        let unsaved = incidents.take_unsaved();
+        if unsaved.is_empty() {
+            return Ok(());
+        }
+        match self.guarded(|connection| Ok(incidents.save(connection, &unsaved)?)) {
+            Ok(()) => transaction.incidents = unsaved,
+            Err(error) => {
+                incidents.give_back(&unsaved);
+                transaction.incidents_refused = Some(error);
+            }
+        }
+        match self.broken.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
     /// One request inside its own savepoint: a failure undoes that request and no other.
     ///
     /// Some failures undo the whole transaction all the same, a full disk among them: SQLite has
@@ -228,7 +250,8 @@ impl Writer {
         result
     }
 
-    fn apply(&self, op: Op, done: &mut Vec<Done>) {
+    fn apply(&self, op: Op, transaction: &mut Transaction) {
+        let done = &mut transaction.done;
         match op {
             Op::Commit { message, answer } => {
                 let inserted = self
@@ -311,6 +334,10 @@ impl Writer {
                     Err(error) => drop(answer.send(Err(error))),
                 }
             }
+            Op::Incidents { answer } => match &transaction.incidents_refused {
+                None => done.push(Done::IncidentsStored(answer)),
+                Some(error) => drop(answer.send(Err(error.clone()))),
+            },
             Op::Look | Op::Close => {}
         }
     }
@@ -359,6 +386,9 @@ impl Writer {
             }
             Done::Denied(effect, answer) => {
                 let _ = answer.send(Ok(self.shared.denied.take_in(effect)));
+            }
+            Done::IncidentsStored(answer) => {
+                let _ = answer.send(Ok(()));
             }
         }
     }
@@ -413,6 +443,11 @@ impl Writer {
                 .and_then(|_| self.shared.clock.store(&self.connection));
             if let Err(error) = stored {
                 tracing::warn!(%error, "the queue's clocks could not be stored while closing");
+            }
+            let incidents = &self.shared.incidents;
+            let stored = incidents.save(&self.connection, &incidents.take_unsaved());
+            if let Err(error) = stored {
+                tracing::warn!(%error, "incidents could not be stored while closing");
             }
         }
         if let Err((_, error)) = self.connection.close() {

@@ -223,8 +223,9 @@ impl Opened {
         stop: CancellationToken,
         tasks: &mut JoinSet<()>,
     ) -> Running {
-        if let Some(before) = before {
-            self.dispatcher.resume(&before.status.borrow());
+        match before {
+            Some(before) => self.dispatcher.resume(&before.status.borrow()),
+            None => self.dispatcher.recall(),
         }
         let tokens = Arc::clone(&self.account.tokens);
         if self.renew {

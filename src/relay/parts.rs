@@ -5,26 +5,23 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
 use super::account::{self, Opened, Running, Shares, Trusted};
 use super::reload::{Changes, Refused};
-use super::reroute;
 use super::view::{Shown, View};
 use crate::admin;
+use crate::alert::Hooks;
 use crate::config::{Account, Settings};
-use crate::delivery::{self, NoticeSettings, Notices, NoticesHandle, Quota, Tenant};
+use crate::delivery::{NoticesHandle, Quota, Tenant};
 use crate::listener::{self, Hours, Listener, Routing, Stop};
 use crate::queue::Queue;
-use crate::telemetry;
 
-/// How long new dispatchers wait for queued mail to follow changed routes.
-const REROUTE_FIRST: Duration = Duration::from_secs(2);
+mod switch;
 
 /// Everything that a reload can exchange.
 #[derive(Debug)]
@@ -51,6 +48,8 @@ pub(super) struct Parts {
     admin: Option<(PathBuf, CancellationToken)>,
     /// Whoever tells senders; nobody before the start.
     notices: Option<NoticesHandle>,
+    /// Whom to call for help.
+    pub(super) hooks: watch::Sender<Arc<Hooks>>,
 }
 
 /// A listener at work.
@@ -78,6 +77,8 @@ pub(super) struct Next {
     /// None: stays as it is.
     accounts: BTreeMap<String, Option<Opened>>,
     admin: Option<admin::Server>,
+    /// None: stays as it is.
+    hooks: Option<Hooks>,
     pub(super) changes: Changes,
 }
 
@@ -125,6 +126,7 @@ impl Parts {
             lingering: Vec::new(),
             admin: None,
             notices: None,
+            hooks: watch::Sender::default(),
         }
     }
 
@@ -148,6 +150,13 @@ impl Parts {
                 None
             }
         };
+        let hooks = match self.next_hooks(settings).await {
+            Ok(hooks) => hooks,
+            Err(problem) => {
+                problems.push(problem);
+                None
+            }
+        };
         if !problems.is_empty() {
             return Err(Refused { reasons: problems });
         }
@@ -157,6 +166,7 @@ impl Parts {
                 ("clients changed", now.clients != settings.clients),
                 ("queue changed", now.queue != settings.queue),
                 ("admin socket moved", admin.is_some()),
+                ("alerts changed", now.alert != settings.alert),
                 ("log level changed", now.log.level != settings.log.level),
                 ("failure notices changed", now.bounce != settings.bounce),
             ];
@@ -169,6 +179,7 @@ impl Parts {
             listeners,
             accounts,
             admin,
+            hooks,
             changes,
         })
     }
@@ -326,6 +337,15 @@ impl Parts {
         Ok(Some(server))
     }
 
+    async fn next_hooks(&self, settings: &Settings) -> Result<Option<Hooks>, StartError> {
+        let part = settings.alert_part();
+        let now = self.settings.as_ref().map(Settings::alert_part);
+        if now.is_some_and(|now| now == part) {
+            return Ok(None);
+        }
+        Ok(Some(spawn_blocking(move || Hooks::new(part)).await??))
+    }
+
     /// What there will be to show once `next` has taken over.
     pub(super) fn shown(&self, next: &Next) -> Shown {
         let listeners = next.listeners.iter().filter_map(|listener| match listener {
@@ -352,137 +372,6 @@ impl Parts {
             accounts: accounts.collect(),
             listeners,
             routing: Arc::clone(&next.routing),
-        }
-    }
-
-    /// Goes over to `next`, which cannot fail: ports first, so that mail is taken in all the while.
-    ///
-    /// Returns when ports that are given up are closed and no replaced dispatcher leases any more;
-    /// their sessions and attempts end in their own time.
-    pub(super) async fn switch(&mut self, next: Next) {
-        let shown = self.shown(&next);
-        // At the start whoever began the log has decided.
-        let now = self.settings.as_ref();
-        if now.is_some_and(|now| now.log.level != next.settings.log.level) {
-            let (filter, _) = next.settings.log.telemetry_part();
-            telemetry::set_filter(&filter);
-        }
-        self.queue.retune(&next.settings.queue_part());
-        self.switch_listeners(next.listeners).await;
-        // Before anything more is tried by routes that were perhaps wrong. What takes longer is done beside
-        // the work.
-        let moved = reroute::follow(&self.queue, &next.routing);
-        let _ = timeout(REROUTE_FIRST, moved).await;
-        self.switch_accounts(next.accounts).await;
-        self.switch_notices(&next.settings);
-        if let Some(server) = next.admin {
-            self.switch_admin(server);
-        }
-        self.settings = Some(next.settings);
-        self.view.show(shown);
-    }
-
-    async fn switch_listeners(&mut self, next: Vec<NextListener>) {
-        let mut before = std::mem::take(&mut self.listeners);
-        for listener in next {
-            let (name, door) = match listener {
-                NextListener::Kept(name, settings) => {
-                    // Nothing but a switch takes listeners away.
-                    let Some(mut door) = before.remove(&name) else {
-                        continue;
-                    };
-                    if door.settings != settings {
-                        door.handle.apply(settings.clone());
-                        door.settings = settings;
-                    }
-                    (door.settings.name.clone(), door)
-                }
-                NextListener::Bound(settings, listener) => {
-                    let drain = self.stop.drain.child_token();
-                    let door = Door {
-                        local_address: listener.local_address().unwrap_or(settings.address),
-                        handle: listener.handle(),
-                        drain: drain.clone(),
-                        settings,
-                    };
-                    let stop = Stop {
-                        drain,
-                        ..self.stop.clone()
-                    };
-                    self.taking.spawn(listener.run(self.queue.clone(), stop));
-                    (door.settings.name.clone(), door)
-                }
-            };
-            self.listeners.insert(name, door);
-        }
-        for door in before.into_values() {
-            door.drain.cancel();
-            door.handle.closed().await;
-        }
-    }
-
-    async fn switch_accounts(&mut self, next: BTreeMap<String, Option<Opened>>) {
-        let mut retired = Vec::new();
-        for (name, running) in std::mem::take(&mut self.accounts) {
-            if matches!(next.get(&name), Some(None)) {
-                running.refresh();
-                self.accounts.insert(name, running);
-            } else {
-                retired.push(running.retire().await);
-            }
-        }
-        for before in &retired {
-            self.lingering.push(Lingering::of(before));
-        }
-        for (name, opened) in next {
-            let Some(opened) = opened else { continue };
-            let quota = opened.account().quota().clone();
-            let mut before: Vec<_> = retired
-                .iter()
-                .filter(|before| before.quota().is(&quota))
-                .collect();
-            // Of several that shared the mailbox, the one of that name.
-            before.sort_by_key(|before| before.name() != name);
-            let before = before.first().copied();
-            let stop = self.stop.drain.child_token();
-            let running = opened.start(before, stop, &mut self.sending);
-            self.accounts.insert(name, running);
-        }
-        let accounts = &self.accounts;
-        let is_used = |quota: &Quota| {
-            let mut quotas = accounts.values().map(|running| running.account().quota());
-            quotas.any(|other| other.is(quota))
-        };
-        self.lingering
-            .retain(|one| !is_used(&one.quota) && !one.quota.is_unused());
-    }
-
-    /// After the accounts: their mail fails, and their mailboxes write of it.
-    fn switch_notices(&mut self, settings: &Settings) {
-        let accounts = self.accounts.iter();
-        let statuses = accounts.map(|(name, at_work)| (name.clone(), at_work.account().status()));
-        let part = settings.notice_part(&statuses.collect(), delivery::meaning);
-        match &self.notices {
-            Some(handle) => handle.apply(part),
-            None => self.notices = Some(self.start_notices(part)),
-        }
-    }
-
-    fn start_notices(&mut self, settings: NoticeSettings) -> NoticesHandle {
-        let (notices, handle) = Notices::new(self.queue.clone(), settings);
-        let stop = self.stop.drain.child_token();
-        self.sending.spawn(notices.run(stop));
-        handle
-    }
-
-    fn switch_admin(&mut self, server: admin::Server) {
-        let path = server.path().to_owned();
-        let stop = self.answers.child_token();
-        let view = Arc::clone(&self.view);
-        self.answering
-            .spawn(server.run(self.queue.clone(), view, stop.clone()));
-        if let Some((_, before)) = self.admin.replace((path, stop)) {
-            before.cancel();
         }
     }
 }

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::admin::{
-    AccountState, AccountStatus, DeniedSenderStatus, ListenerStatus, PaceReport, QueueStatus,
-    Status, StatusFuture, StatusSource, TokenReport, TokenState, wall,
+    AccountState, AccountStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus, PaceReport,
+    QueueStatus, Status, StatusFuture, StatusSource, TokenReport, TokenState, wall,
 };
 use crate::delivery::{self, Quota};
 use crate::listener::Routing;
@@ -119,6 +119,7 @@ impl StatusSource for View {
                 listeners: now.listeners.iter().map(listener).collect(),
                 queue,
                 accounts,
+                incidents: IncidentStatus::all(&self.queue),
             }
         })
     }

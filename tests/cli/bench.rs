@@ -184,6 +184,7 @@ impl StatusSource for Fixed {
                 started_at: jiff::Timestamp::now(),
                 listeners: Vec::new(),
                 queue: QueueStatus::of(&self.0).await,
+                incidents: Vec::new(),
                 accounts: Vec::new(),
             }
         })

@@ -57,14 +57,14 @@ impl Setting for HttpAddress {
     }
 }
 
-/// A URL to post to. Chat services put the key into its path, so it is treated as a secret.
+/// A URL to post to: https, or http on loopback. Chat services put the key into its path, so it is a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Webhook(pub(crate) Secret);
 
 impl Setting for Webhook {
     fn parse(given: &Given<'_>) -> Result<Self, Fault> {
         let text = given.text()?;
-        http_url(text).map(|_| Self(Secret::new(text)))
+        decode(text).map(|_| Self(Secret::new(text)))
     }
 
     fn shown(&self) -> serde_json::Value {

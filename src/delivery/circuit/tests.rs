@@ -89,6 +89,42 @@ fn operators_who_act_are_answered_at_once_unless_a_try_may_do_harm() {
 }
 
 #[test]
+fn a_restart_neither_forgets_a_limit_nor_prolongs_it() {
+    let now = Instant::now();
+    let recalled = |pause: PausePolicy, left: Duration| {
+        let recalled = Recalled {
+            lasted: Duration::from_mins(30),
+            failures: 2,
+            next_probe_in: left,
+            is_adopted: false,
+        };
+        Circuit::recalled(trouble(pause, QUOTA), recalled, now)
+    };
+    let left = Duration::from_mins(40);
+    let mut throttled = recalled(PausePolicy::SENDER_THROTTLED, left);
+    assert_eq!(throttled.state(), State::Throttled);
+    let incident = throttled.incident().unwrap();
+    assert_eq!(incident.next_probe, now + left);
+    assert_eq!(now - incident.since, Duration::from_mins(30));
+    assert!(!throttled.begin_probe(now));
+    assert!(throttled.begin_probe(now + left));
+    throttled.fail(trouble(PausePolicy::SENDER_THROTTLED, QUOTA), now + left);
+    let wait = throttled.incident().unwrap().next_probe - (now + left);
+    assert!(
+        wait > Duration::from_hours(3),
+        "the third in a row: {wait:?}"
+    );
+
+    // A clock that was wrong.
+    let bounded = recalled(PausePolicy::DAY_QUOTA, Duration::from_hours(10_000));
+    assert!(bounded.incident().unwrap().next_probe <= now + Duration::from_mins(72));
+    // Whoever starts a daemon may have mended what only people mend.
+    let mut blocked = recalled(PausePolicy::PERMISSION, left);
+    assert_eq!(blocked.state(), State::Blocked);
+    assert!(blocked.begin_probe(now));
+}
+
+#[test]
 fn an_operator_who_acts_during_a_probe_gets_another_one() {
     let now = Instant::now();
     let mut circuit = Circuit::Closed;

@@ -1,27 +1,34 @@
 //! What opens and closes the account's circuit, and what is told of it.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Work;
-use crate::delivery::Cause;
-use crate::delivery::circuit::Incident;
+use crate::delivery::circuit::{Circuit, Incident, Recalled};
 use crate::delivery::tenant::TenantTrouble;
 use crate::delivery::trouble::Trouble;
+use crate::delivery::{Cause, Settings, State};
+use crate::queue::{Finding, IncidentKind, Incidents, News, ProbePlan, QueueId, Urgency};
 use crate::telemetry;
 
 impl Work {
     /// A worker met trouble that is no message's fault.
     pub(super) fn failed(&mut self, trouble: Trouble, now: Instant) {
-        let account = self.shared.settings.account.as_str();
         self.last_error = Some(trouble.reason.clone());
         // What was given back uncounted is due at once.
         self.look = true;
         if trouble.pause.cause == Cause::Throttle {
             self.tenure.lower_connections(now);
         }
-        if let Some(incident) = self.circuit.fail(trouble, now) {
-            log_opened(account, incident, now);
+        let known = self.circuit.incident().map_or(0, |incident| incident.count);
+        let is_news = self.circuit.fail(trouble, now).is_some();
+        let count = self.circuit.incident().map_or(0, |incident| incident.count);
+        if count > known {
+            self.tell(true, is_news, now);
         }
+        let account = self.shared.settings.account.as_str();
         let everybodys = self.circuit.incident();
         if let Some(incident) = everybodys.filter(|incident| incident.trouble.whole_tenant) {
             let next_probe = incident.next_probe;
@@ -34,13 +41,18 @@ impl Work {
         self.look = true;
         if !conclusive {
             self.circuit.inconclusive(now);
+            self.tell(false, false, now);
         } else if let Some(incident) = self.circuit.succeed() {
             self.ready_since = Some(now);
             if incident.trouble.whole_tenant {
                 self.tenant.recover();
             }
-            let lasted = now.saturating_duration_since(incident.since);
-            event(&self.shared.settings.account, &incident).log_recovered(lasted);
+            let account = self.shared.settings.account.as_str();
+            let incidents = self.shared.queue.incidents();
+            if let Some(over) = incidents.recovered(IncidentKind::Account, account) {
+                let lasted = now.saturating_duration_since(incident.since);
+                event(&over.id, account, &incident).log_recovered(lasted);
+            }
         }
     }
 
@@ -51,9 +63,9 @@ impl Work {
         match news {
             Some(news) if news.account == account => {}
             Some(news) => {
-                if let Some(incident) = self.circuit.adopt(&news.trouble, news.next_probe, now) {
-                    log_opened(account, incident, now);
-                }
+                let adopted = self.circuit.adopt(&news.trouble, news.next_probe, now);
+                let is_news = adopted.is_some();
+                self.tell(is_news, is_news, now);
             }
             None => {
                 let incident = self.circuit.incident();
@@ -72,17 +84,88 @@ impl Work {
             self.circuit.hurry(Instant::now());
         }
     }
+
+    /// Goes on the books, and into the log what is news.
+    pub(super) fn tell(&self, counts: bool, is_news: bool, now: Instant) {
+        let Some(incident) = self.circuit.incident() else {
+            return;
+        };
+        let settings = &self.shared.settings;
+        let incidents = self.shared.queue.incidents();
+        let (id, news) = incidents.found(finding(settings, incident, now), counts);
+        if is_news {
+            let retry_in = incident.next_probe.saturating_duration_since(now);
+            let event = event(&id, &settings.account, incident);
+            match news {
+                News::Opened | News::Reopened => event.log_opened(retry_in),
+                News::Changed | News::Known => event.log_changed(retry_in),
+            }
+        }
+    }
 }
 
-fn log_opened(account: &str, incident: &Incident, now: Instant) {
-    let retry_in = incident.next_probe.saturating_duration_since(now);
-    event(account, incident).log_opened(retry_in);
+/// What keeps the account from sending since before the start, if it is still the same mailbox.
+pub(super) fn recall(settings: &Settings, incidents: &Incidents) -> Option<Circuit> {
+    let account = settings.account.as_str();
+    let known = incidents.of_account(account)?;
+    let probe = known.finding.probe.as_ref();
+    let probe = probe.filter(|probe| probe.mailbox.eq_ignore_ascii_case(&settings.mailbox));
+    let (Some(probe), Some(trouble)) = (probe, Trouble::of_record(&known.finding)) else {
+        incidents.recovered(IncidentKind::Account, account);
+        return None;
+    };
+    let lasted = Timestamp::now().duration_since(known.opened_at);
+    let recalled = Recalled {
+        lasted: Duration::try_from(lasted).unwrap_or_default(),
+        failures: probe.failures,
+        next_probe_in: probe.next_in,
+        is_adopted: known.finding.urgency == Urgency::Silent,
+    };
+    tracing::warn!(
+        incident = %known.id,
+        account,
+        state = known.finding.state,
+        reason = known.finding.reason,
+        "the account could not send when the daemon stopped, and goes on from there"
+    );
+    Some(Circuit::recalled(trouble, recalled, Instant::now()))
 }
 
-fn event<'a>(account: &'a str, incident: &'a Incident) -> telemetry::Incident<'a> {
+fn finding(settings: &Settings, incident: &Incident, now: Instant) -> Finding {
+    let Trouble {
+        pause,
+        rule,
+        reason,
+        ..
+    } = &incident.trouble;
+    Finding {
+        kind: IncidentKind::Account,
+        account: settings.account.clone(),
+        state: pause.state.as_str().to_owned(),
+        cause: pause.cause.as_str().to_owned(),
+        rule: rule.map(|rule| rule.key.to_owned()),
+        why: rule.map(|rule| rule.sentence.to_owned()),
+        remedy: rule.map(|rule| rule.remedy.to_owned()),
+        reason: reason.clone(),
+        urgency: match pause.state {
+            _ if incident.is_adopted => Urgency::Silent,
+            State::Blocked => Urgency::Urgent,
+            _ => Urgency::Lasting,
+        },
+        probe: Some(ProbePlan {
+            mailbox: settings.mailbox.clone(),
+            failures: incident.failures,
+            next_in: incident.next_probe.saturating_duration_since(now),
+        }),
+    }
+}
+
+fn event<'a>(id: &'a QueueId, account: &'a str, incident: &'a Incident) -> telemetry::Incident<'a> {
     let rule = incident.trouble.rule;
     telemetry::Incident {
-        account,
+        id: id.as_str(),
+        kind: IncidentKind::Account.as_str(),
+        account: Some(account),
         reason: &incident.trouble.reason,
         rule: rule.map(|rule| rule.key),
         why: rule.map(|rule| rule.sentence),

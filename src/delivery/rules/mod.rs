@@ -98,6 +98,15 @@ pub fn explain(text: &str) -> Option<&'static Rule> {
     Some(find(&said)).filter(|rule| !rule.is_unknown())
 }
 
+/// The rule of this name.
+pub(super) fn named(key: &str) -> Option<&'static Rule> {
+    all().find(|rule| rule.key == key)
+}
+
+pub(super) fn all() -> impl Iterator<Item = &'static Rule> {
+    table::rules().chain(table::FALLBACKS)
+}
+
 fn find(said: &Said) -> &'static Rule {
     table::rules()
         .find(|rule| rule.when.iter().any(|when| when.takes(said)))

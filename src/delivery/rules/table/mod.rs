@@ -96,7 +96,6 @@ const UNKNOWN_RECIPIENT_REFUSAL: Rule = Rule {
 };
 
 /// In the order of the page in docs.
-#[cfg(test)]
 pub(super) const FALLBACKS: [&Rule; 8] = [
     &ACCEPTED,
     &UNDECIDED,

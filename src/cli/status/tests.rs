@@ -1,0 +1,200 @@
+//! Lines for people.
+
+use super::*;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn account() -> AccountStatus {
+    AccountStatus {
+        name: "default".into(),
+        mailbox: "relay@contoso.com".into(),
+        host: "smtp.office365.com".into(),
+        state: AccountState::Ready,
+        reason: None,
+        rule: None,
+        why: None,
+        remedy: None,
+        since: at("2026-11-20T09:00:00Z"),
+        next_probe_at: None,
+        probing: false,
+        connections: 1,
+        pace: PaceReport {
+            messages_last_minute: 30,
+            messages_per_minute: 30,
+            recipients_last_day: 1_204,
+            recipients_per_day: 10_000,
+            queued: 412,
+            waiting_until: Some(at("2026-11-20T10:00:20Z")),
+            drained_at: Some(at("2026-11-20T10:14:00Z")),
+        },
+        token: TokenReport {
+            state: TokenState::Valid,
+            expires_at: Some(at("2026-11-20T10:52:00Z")),
+            renew_at: Some(at("2026-11-20T10:20:00Z")),
+            error: None,
+            next_try_at: None,
+        },
+        last_error: None,
+        unknown_replies: 0,
+        last_unknown_reply: None,
+        denied_senders: Vec::new(),
+    }
+}
+
+#[test]
+fn accounts_say_how_they_are() {
+    let now = at("2026-11-20T10:00:00Z");
+    assert_eq!(
+        account_lines(&account(), now, &TimeZone::UTC),
+        [
+            "account default (relay@contoso.com through smtp.office365.com): ready",
+            "  token good for 52m, 1 connection",
+            "  30/30 this minute, 412 queued, drained at about 10:14, 1204/10000 recipients in 24 hours",
+        ]
+    );
+    let mut throttled = account();
+    throttled.state = AccountState::Throttled;
+    throttled.reason = Some("the day is used up".into());
+    throttled.pace = PaceReport {
+        waiting_until: Some(at("2026-11-20T14:32:00Z")),
+        ..PaceReport::default()
+    };
+    assert_eq!(
+        account_lines(&throttled, now, &TimeZone::UTC),
+        [
+            "account default (relay@contoso.com through smtp.office365.com): throttled until 14:32, the day \
+             is used up",
+            "  token good for 52m, 1 connection",
+        ]
+    );
+    let mut paused = account();
+    paused.state = AccountState::Paused;
+    paused.reason = Some("the client secret has expired; make a new one in Entra".into());
+    paused.next_probe_at = Some(at("2026-11-20T10:04:00Z"));
+    paused.token = TokenReport {
+        state: TokenState::Failing,
+        expires_at: None,
+        renew_at: None,
+        error: Some("AADSTS7000222".into()),
+        next_try_at: Some(at("2026-11-20T10:04:00Z")),
+    };
+    paused.last_error = Some("no access token".into());
+    paused.pace = PaceReport {
+        messages_per_minute: 30,
+        ..PaceReport::default()
+    };
+    assert_eq!(
+        account_lines(&paused, now, &TimeZone::UTC),
+        [
+            "account default (relay@contoso.com through smtp.office365.com): paused since 1h, the client \
+             secret has expired; make a new one in Entra; tried again in 4m",
+            "  token none, renewal fails: AADSTS7000222; tried again in 4m, 1 connection",
+            "  0/30 this minute",
+            "  last error: no access token",
+        ]
+    );
+}
+
+#[test]
+fn accounts_say_what_is_wrong_and_how_it_is_mended() {
+    let now = at("2026-11-20T10:00:00Z");
+    let mut blocked = account();
+    blocked.state = AccountState::Blocked;
+    blocked.reason = Some("550 5.1.8 Access denied, bad outbound sender".into());
+    blocked.why = Some("Microsoft has restricted the mailbox.".into());
+    blocked.remedy = Some("Release it.".into());
+    blocked.probing = true;
+    blocked.unknown_replies = 2;
+    blocked.last_unknown_reply = Some("550 5.9.9 never".into());
+    assert_eq!(
+        account_lines(&blocked, now, &TimeZone::UTC),
+        [
+            "account default (relay@contoso.com through smtp.office365.com): blocked since 1h, 550 5.1.8 \
+             Access denied, bad outbound sender; being tried just now",
+            "  why: Microsoft has restricted the mailbox.",
+            "  remedy: Release it.",
+            "  token good for 52m, 1 connection",
+            "  30/30 this minute, 412 queued, drained at about 10:14, 1204/10000 recipients in 24 hours",
+            "  2 replies that exorelay does not know, last: 550 5.9.9 never",
+        ]
+    );
+}
+
+#[test]
+fn accounts_say_whom_they_may_not_send_as() {
+    let now = at("2026-11-20T10:00:00Z");
+    let denied = |number| DeniedSenderStatus {
+        address: format!("scan{number}@contoso.com"),
+        until: at("2026-11-20T21:30:00Z"),
+    };
+    let one = [denied(1)];
+    assert_eq!(
+        denied_lines(&one, now),
+        ["  may not send as scan1@contoso.com: rewritten for 11h30m"]
+    );
+    let many: Vec<_> = (1..=7).map(denied).collect();
+    let lines = denied_lines(&many, now);
+    assert_eq!(lines.len(), 6);
+    assert_eq!(
+        lines.last().map(String::as_str),
+        Some("  and 2 more; exorelay sender list shows them all")
+    );
+}
+
+#[test]
+fn incidents_have_an_id_an_age_and_a_count() {
+    let incident = IncidentStatus {
+        id: "01KA0000000000AB".into(),
+        kind: "account".into(),
+        account: Some("default".into()),
+        state: "blocked".into(),
+        rule: None,
+        reason: "AADSTS7000222".into(),
+        count: 20,
+        opened_at: at("2026-11-20T06:48:00Z"),
+    };
+    assert_eq!(
+        incident_line(&incident, at("2026-11-20T10:00:00Z")),
+        "incident 01KA0000000000AB: account default: blocked since 3h12m, 20 failures: AADSTS7000222"
+    );
+}
+
+#[test]
+fn queue_says_what_waits_what_failed_and_whether_it_is_full() {
+    let now = at("2026-11-20T10:00:00Z");
+    assert_eq!(
+        queue_line(&BTreeMap::new(), None, now),
+        "queue: nothing waits"
+    );
+    let states = |pairs: &[(&str, u64)]| {
+        let pairs = pairs.iter();
+        pairs.map(|(state, n)| ((*state).to_owned(), *n)).collect()
+    };
+    let counts = BTreeMap::from([
+        ("a".to_owned(), states(&[("ready", 10), ("failed", 1)])),
+        ("b".to_owned(), states(&[("ready", 2), ("deferred", 3)])),
+    ]);
+    let queue = QueueStatus {
+        counts,
+        unknown_accounts: BTreeMap::from([("b".to_owned(), 5)]),
+        oldest_received_at: Some(at("2026-11-20T06:48:00Z")),
+        full: Some("the queue holds its maximum of bytes".into()),
+        messages: 15,
+        limit_messages: 100_000,
+        bytes: 10 << 30,
+        limit_bytes: 10 << 30,
+        ..QueueStatus::default()
+    };
+    assert_eq!(
+        queue_lines(&queue, now),
+        [
+            "queue: 15 messages wait (3 deferred, 12 ready), the oldest for 3h12m, 1 failed and kept for \
+             inspection",
+            "  5 messages for account b, which the settings do not name: add [account.b], or a [[route]] that takes them, and reload",
+            "  15 of 100000 messages, 10 GiB of 10 GiB",
+            "  FULL, clients are told to try later: the queue holds its maximum of bytes",
+        ]
+    );
+}
