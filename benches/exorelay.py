@@ -34,7 +34,7 @@ tls = "none"
 
 def sending(sandbox):
     """An account of the sandbox's, as fast as it goes; its last section is that of the upstream."""
-    return f"{sandbox.account}\nmessages_per_minute = 0\n"
+    return f"{sandbox.account}\nmessages_per_minute = 0\nrecipients_per_day = 0\n"
 
 
 class Exorelay:

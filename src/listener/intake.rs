@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use bytes::BytesMut;
 use jiff::Zoned;
 
+use crate::listener::repeats::Repeats;
 use crate::listener::{Sender, Settings};
 use crate::mail::{
     BodyType, Envelope, HeaderPass, Received, ReversePath, Supplements, date_time, subject,
 };
-use crate::queue::{Draft, DraftError, Full, Origin, StorageError, Submission};
+use crate::queue::{Draft, DraftError, Full, Origin, QueueId, StorageError, Submission};
 use crate::smtp::{ContentDecoder, ContentProgress, Reply};
 use crate::telemetry;
 
@@ -152,7 +153,12 @@ impl Intake {
 
     /// The reply to the end of data; 250 only with a receipt in hand. `latest` tells where it goes: settings
     /// may have changed while the content came.
-    pub(super) async fn commit(mut self, latest: &Settings, client: Client<'_>) -> Reply {
+    pub(super) async fn commit(
+        mut self,
+        latest: &Settings,
+        repeats: &Repeats,
+        client: Client<'_>,
+    ) -> Reply {
         let seen = self.header.seen();
         let draft = match self.draft {
             Ok(_) if seen.received_count > RECEIVED_MAX => return replies::LOOP,
@@ -215,11 +221,29 @@ impl Intake {
                     };
                     event.log();
                 }
+                if let Some(message_id) = &seen.message_id {
+                    let (id, size_bytes) = (first.queue_id(), self.content_bytes);
+                    let earlier = repeats.accepted(client.address, message_id, size_bytes, id);
+                    if let Some(earlier) = earlier {
+                        warn_of_repeat(client.address, message_id, id, earlier);
+                    }
+                }
                 replies::queued(&first)
             }
             Err(error) => storage_reply(&error),
         }
     }
+}
+
+fn warn_of_repeat(client: IpAddr, message_id: &str, id: QueueId, earlier: QueueId) {
+    tracing::warn!(
+        queue_id = %id,
+        %client,
+        message_id,
+        %earlier,
+        "the client has used this Message-ID for another message before: Exchange Online drops such mail \
+         silently where the recipient is its own; have the client make a new one for each message, or none at all"
+    );
 }
 
 /// Full is 452 4.3.1, broken is 451 4.3.0: either way the client keeps the message and tries again.

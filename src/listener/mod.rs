@@ -7,6 +7,7 @@
 mod access;
 mod hours;
 mod intake;
+mod repeats;
 mod replies;
 mod routing;
 mod session;
@@ -31,6 +32,7 @@ use crate::queue::Queue;
 use crate::smtp::{Reply, ServerSettings};
 
 use access::{Access, Denied};
+use repeats::Repeats;
 use session::Session;
 
 pub use hours::Hours;
@@ -90,13 +92,20 @@ pub struct Stop {
 struct Current {
     settings: Settings,
     machine: Arc<ServerSettings>,
+    /// Not settings; it goes over to those that come after.
+    repeats: Arc<Repeats>,
 }
 
 impl Current {
     fn new(settings: Settings) -> Arc<Self> {
+        Self::with(settings, Arc::default())
+    }
+
+    fn with(settings: Settings, repeats: Arc<Repeats>) -> Arc<Self> {
         Arc::new(Self {
             machine: settings.machine(),
             settings,
+            repeats,
         })
     }
 
@@ -115,7 +124,7 @@ impl Current {
         if let Some(bytes) = client.message_size_max_bytes {
             settings.limits.message_size_max_bytes = bytes;
         }
-        Self::new(settings)
+        Self::with(settings, Arc::clone(&self.repeats))
     }
 }
 
@@ -188,7 +197,8 @@ impl Handle {
     /// Other settings for the same port: they hold for new sessions, and the routing for the next
     /// message of any session.
     pub fn apply(&self, settings: Settings) {
-        self.current.send_replace(Current::new(settings));
+        let repeats = Arc::clone(&self.current.borrow().repeats);
+        self.current.send_replace(Current::with(settings, repeats));
     }
 
     /// Resolves when the port is closed.

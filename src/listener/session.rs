@@ -253,7 +253,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         }
         let latest = Arc::clone(&self.latest.borrow());
         let peer = client(&self.machine, self.peer);
-        let reply = intake.commit(&latest.settings, peer).await;
+        let reply = intake.commit(&latest.settings, &latest.repeats, peer).await;
         if reply.severity() == Severity::Completed
             && let Some(place) = self.place.take()
         {

@@ -15,10 +15,14 @@ const REQUESTS_MAX: usize = 256;
 /// Content that shares one transaction.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// How long a batch waits for messages that are about to be complete, and how often at most. A sync
-/// takes longer on nearly every disk, so whoever waits gains by each message that comes along.
-const GATHER: Duration = Duration::from_micros(50);
-const GATHER_ROUNDS: usize = 4;
+/// How long a batch waits for messages that are on their way in. Most disks take longer for a sync, and
+/// each message that comes along is spared one.
+const GATHER: Duration = Duration::from_micros(200);
+
+/// After so many waits that brought nobody, only one batch in [`IN_VAIN_PERIOD`] waits: some clients send
+/// slowly, and nobody else is to be held up by them.
+const IN_VAIN_MAX: u32 = 4;
+const IN_VAIN_PERIOD: u32 = 32;
 
 /// Counts the messages that are being taken in and have not been handed to the writer yet.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +49,27 @@ impl Drop for Intake {
     }
 }
 
+/// Whether waiting is worth while, as far as the last batches tell.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    /// Batches since a wait last brought somebody.
+    in_vain: u32,
+}
+
+impl Patience {
+    fn is_worth_it(&self) -> bool {
+        self.in_vain < IN_VAIN_MAX || self.in_vain.is_multiple_of(IN_VAIN_PERIOD)
+    }
+
+    fn learn(&mut self, brought_somebody: bool) {
+        self.in_vain = if brought_somebody {
+            0
+        } else {
+            self.in_vain.wrapping_add(1).max(1)
+        };
+    }
+}
+
 /// Requests in the order in which they came.
 #[derive(Debug)]
 pub(super) struct Batch {
@@ -56,24 +81,24 @@ impl Batch {
     /// Waits for the first request and takes what has come with it. Where more messages are on their
     /// way in, it gives them a moment: a lone client never waits, and many share one sync instead of
     /// queueing for several. `None`: nobody is left who could ask.
-    pub(super) fn receive(inbox: &mut mpsc::Receiver<Op>, intakes: &Intakes) -> Option<Self> {
+    pub(super) fn receive(
+        inbox: &mut mpsc::Receiver<Op>,
+        intakes: &Intakes,
+        patience: &mut Patience,
+    ) -> Option<Self> {
         let mut batch = Self {
             ops: Vec::new(),
             bytes: 0,
         };
         batch.add(inbox.blocking_recv()?);
         batch.drain(inbox);
-        for _ in 0..GATHER_ROUNDS {
+        if intakes.under_way() > 0 && !batch.is_full() {
             let before = batch.ops.len();
-            if batch.is_full() || intakes.under_way() == 0 {
-                break;
+            if patience.is_worth_it() {
+                thread::sleep(GATHER);
+                batch.drain(inbox);
             }
-            thread::sleep(GATHER);
-            batch.drain(inbox);
-            // Clients that send slowly hold nobody up.
-            if batch.ops.len() == before {
-                break;
-            }
+            patience.learn(batch.ops.len() > before);
         }
         Some(batch)
     }
@@ -106,7 +131,7 @@ mod tests {
             sender.try_send(Op::Look).unwrap();
         }
         drop(sender);
-        Batch::receive(&mut inbox, intakes).map(|batch| batch.ops.len())
+        Batch::receive(&mut inbox, intakes, &mut Patience::default()).map(|batch| batch.ops.len())
     }
 
     #[test]
@@ -118,7 +143,20 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_never_finishes_holds_nobody_up() {
+    fn clients_that_never_finish_are_soon_waited_for_no_more() {
+        let mut patience = Patience::default();
+        let mut waits = 0;
+        for _ in 0..10 * IN_VAIN_PERIOD {
+            waits += u32::from(patience.is_worth_it());
+            patience.learn(false);
+        }
+        assert!((5..=IN_VAIN_MAX + 10).contains(&waits), "{waits}");
+        patience.learn(true);
+        assert!(patience.is_worth_it());
+    }
+
+    #[test]
+    fn slow_clients_keep_nothing_from_being_stored() {
         let intakes = Intakes::default();
         let _slow: Vec<Intake> = (0..100).map(|_| intakes.begin()).collect();
         assert_eq!(receive(3, &intakes), Some(3));

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tokio::sync::mpsc;
 
-use crate::queue::batch::Batch;
+use crate::queue::batch::{Batch, Patience};
 use crate::queue::change;
 use crate::queue::denied;
 use crate::queue::insert;
@@ -48,6 +48,7 @@ pub(super) fn spawn(
         turns: RefCell::default(),
         refusing: false,
         checkpoint_after: None,
+        patience: Patience::default(),
         _lock: lock,
     };
     std::thread::Builder::new()
@@ -66,6 +67,7 @@ struct Writer {
     /// Storing failed last time: said once, and once more when it works again.
     refusing: bool,
     checkpoint_after: Option<Instant>,
+    patience: Patience,
     /// Let go only when nothing can be written any more.
     _lock: FolderLock,
 }
@@ -74,7 +76,9 @@ impl Writer {
     fn run(mut self) {
         let mut closing = false;
         while !closing {
-            let Some(batch) = Batch::receive(&mut self.inbox, &self.shared.intakes) else {
+            let Some(batch) =
+                Batch::receive(&mut self.inbox, &self.shared.intakes, &mut self.patience)
+            else {
                 break;
             };
             let batch = batch.ops;

@@ -217,7 +217,7 @@ class Scene:
         self.folder = pathlib.Path(args.folder or self.temporary)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.queue = queue or self.folder / "queue"
-        self.sandbox = Sandbox(args.exorelay, self.folder, limits)
+        self.sandbox = Sandbox(args.exorelay, self.folder, limits=limits)
         self.config = self.folder / "exorelay.toml"
         self.write_settings(settings)
         # Message-ID -> queue id of every 250, and what came of it.
@@ -247,6 +247,7 @@ retry_initial = "1s"
 level = "debug"
 {self.sandbox.account}
 messages_per_minute = {30 if self.limits else 0}
+recipients_per_day = {10000 if self.limits else 0}
 """
         self.config.write_text(text)
 

@@ -35,6 +35,7 @@ impl Bench {
             turns: RefCell::default(),
             refusing: false,
             checkpoint_after: None,
+            patience: Patience::default(),
             _lock: FolderLock::acquire(folder.path()).unwrap(),
         };
         Self {
