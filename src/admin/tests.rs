@@ -7,7 +7,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::connect_info::MockConnectInfo;
 use jiff::Timestamp;
@@ -22,8 +21,7 @@ use super::routes::{self, Answers};
 use super::*;
 use crate::mail::{BodyType, Envelope, Mailbox, Recipient, ReversePath};
 use crate::queue::{
-    Action, Backoff, Filter, Limits, MessageRecord, MessageState, Origin, Queue, QueueId,
-    Retention, Selection, Settings, Submission,
+    Action, Filter, MessageRecord, MessageState, Origin, Queue, QueueId, Selection, Submission,
 };
 
 struct Bench {
@@ -137,25 +135,8 @@ impl Bench {
 }
 
 fn open_queue(folder: &Path) -> Queue {
-    let settings = Settings {
-        directory: folder.join("queue"),
-        limits: Limits {
-            messages_max: 100_000,
-            bytes_max: 1 << 30,
-            disk_free_min_bytes: 0,
-        },
-        backoff: Backoff {
-            initial: Duration::from_secs(30),
-            factor: 2.0,
-            max: Duration::from_hours(1),
-        },
-        expire_after: Duration::from_hours(48),
-        retention: Retention {
-            delivered: Duration::from_hours(24),
-            failed: Duration::from_hours(24),
-        },
-        record_subject: true,
-    };
+    let mut settings = crate::queue::tests::settings(folder);
+    settings.limits.messages_max = 100_000;
     Queue::open(settings).unwrap()
 }
 

@@ -51,26 +51,9 @@ fn settings() -> Settings {
 }
 
 fn queue(folder: &TempDir) -> Queue {
-    Queue::open(queue::Settings {
-        directory: folder.path().join("queue"),
-        limits: queue::Limits {
-            messages_max: 10,
-            bytes_max: 1 << 30,
-            disk_free_min_bytes: 0,
-        },
-        backoff: queue::Backoff {
-            initial: Duration::from_secs(30),
-            factor: 2.0,
-            max: Duration::from_hours(1),
-        },
-        expire_after: Duration::from_hours(48),
-        retention: queue::Retention {
-            delivered: Duration::from_hours(1),
-            failed: Duration::from_hours(1),
-        },
-        record_subject: true,
-    })
-    .unwrap()
+    let mut settings = queue::tests::settings(folder.path());
+    settings.limits.messages_max = 10;
+    Queue::open(settings).unwrap()
 }
 
 struct Bench {

@@ -102,4 +102,4 @@ pub use store::{Queue, Retention, Settings};
 pub use verify::{Problem, Verdict, verify};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -25,7 +25,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::mail::{BodyType, Envelope, Mailbox, Recipient, ReversePath};
 
-pub(super) fn settings(directory: &Path) -> Settings {
+/// For a queue in `directory`, also in the tests of rooms above this one.
+pub(crate) fn settings(directory: &Path) -> Settings {
     Settings {
         directory: directory.join("queue"),
         limits: Limits {

@@ -4,9 +4,7 @@ use tempfile::TempDir;
 use tokio::time::sleep_until;
 
 use super::*;
-use crate::queue::{
-    Backoff, Finding, IncidentKind, Incidents, Limits, Retention, Settings, Urgency,
-};
+use crate::queue::{Finding, IncidentKind, Incidents, Urgency};
 
 /// Takes what it is given, unless it is told not to.
 #[derive(Default)]
@@ -52,26 +50,7 @@ impl Pager {
 }
 
 pub(in crate::alert) fn queue(folder: &TempDir) -> Queue {
-    let settings = Settings {
-        directory: folder.path().join("queue"),
-        limits: Limits {
-            messages_max: 1_000,
-            bytes_max: 1 << 30,
-            disk_free_min_bytes: 0,
-        },
-        backoff: Backoff {
-            initial: Duration::from_secs(30),
-            factor: 2.0,
-            max: Duration::from_hours(1),
-        },
-        expire_after: Duration::from_hours(48),
-        retention: Retention {
-            delivered: Duration::from_hours(24),
-            failed: Duration::from_hours(24),
-        },
-        record_subject: true,
-    };
-    Queue::open(settings).unwrap()
+    Queue::open(crate::queue::tests::settings(folder.path())).unwrap()
 }
 
 pub(in crate::alert) fn found(incidents: &Incidents, account: &str, urgency: Urgency) {

@@ -10,8 +10,7 @@ use super::super::*;
 use crate::delivery::Status;
 use crate::mail::{BodyType, Envelope, Mailbox, Recipient, ReversePath};
 use crate::queue::{
-    self, Backoff, Content, Disposition, Lease, Limits, Origin, QueueId, RecipientOutcome,
-    Retention, Retry, Settlement, Submission,
+    Content, Disposition, Lease, Origin, QueueId, RecipientOutcome, Retry, Settlement, Submission,
 };
 
 pub(super) const MAIL: &[u8] = b"Subject: Scan\r\nMessage-ID: <1@scanner>\r\n\r\nA secret\r\n";
@@ -38,26 +37,9 @@ pub(super) struct Sent {
 }
 
 fn open(folder: &Path) -> Queue {
-    Queue::open(queue::Settings {
-        directory: folder.join("queue"),
-        limits: Limits {
-            messages_max: 10_000,
-            bytes_max: 1 << 30,
-            disk_free_min_bytes: 0,
-        },
-        backoff: Backoff {
-            initial: Duration::from_secs(30),
-            factor: 2.0,
-            max: Duration::from_hours(1),
-        },
-        expire_after: Duration::from_hours(48),
-        retention: Retention {
-            delivered: Duration::from_hours(24),
-            failed: Duration::from_hours(24),
-        },
-        record_subject: true,
-    })
-    .unwrap()
+    let mut settings = crate::queue::tests::settings(folder);
+    settings.limits.messages_max = 10_000;
+    Queue::open(settings).unwrap()
 }
 
 impl Bench {
