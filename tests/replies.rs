@@ -207,6 +207,11 @@ async fn recipients_over_the_limit_follow_at_once_in_transactions_of_their_own()
         ]
     );
     let record = listed(&relay, MessageState::Failed).remove(0);
+    let last = record.last_reply.as_deref().unwrap_or_default();
+    assert!(
+        last.starts_with("550 "),
+        "a listing tells what went wrong: {last}"
+    );
     assert_eq!(record.attempts, 1, "all of it is one attempt");
     relay.stop().await;
 }

@@ -23,7 +23,10 @@ pub(super) struct Attempt {
     pub(super) transactions: u32,
     /// The service has counted the last of them by then.
     pub(super) counted_by: Option<Instant>,
+    /// What stands for all of it in listings.
     pub(super) reply: String,
+    /// Somebody was not delivered to.
+    fell_short: bool,
     /// Some part of it was lost between the final dot and the reply.
     pub(super) uncertain: bool,
     /// The service has judged a whole message: the account can send.
@@ -70,7 +73,11 @@ impl Attempt {
             }
             let disposition = self.judge(rule, &reply, &text);
             self.conclusive |= step == Step::EndOfData && self.trouble.is_none();
-            self.reply.clone_from(&text);
+            // Of several replies one that did not deliver says more than one that did.
+            self.fell_short |= disposition != Disposition::Delivered;
+            if disposition != Disposition::Delivered || !self.fell_short {
+                self.reply.clone_from(&text);
+            }
             self.recipients.push(RecipientOutcome {
                 number: *number,
                 disposition,

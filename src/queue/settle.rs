@@ -248,6 +248,14 @@ pub(super) fn settle(
             next_recipient,
         ])?;
     if state == MessageState::Failed {
+        // The last part may have been delivered: what a listing shows is why the message has failed.
+        connection
+            .prepare_cached(
+                "UPDATE message SET last_reply = coalesce((SELECT reply FROM recipient
+                     WHERE seq = ?1 AND state = 2 ORDER BY n DESC LIMIT 1), last_reply)
+                 WHERE seq = ?1",
+            )?
+            .execute([seq])?;
         notice::owe(connection, seq)?;
     }
     if content_goes && row.stored != STORED_FILE {

@@ -161,6 +161,7 @@ impl AccountView {
         };
         let trouble = delivery.trouble.as_ref();
         let rule = trouble.and_then(|trouble| trouble.rule);
+        let pace = self.pace(shown, counts, throttled.map(|one| one.until));
         AccountStatus {
             name: self.name.clone(),
             mailbox: self.mailbox.clone(),
@@ -177,7 +178,11 @@ impl AccountView {
             next_probe_at: trouble.map(|trouble| wall(trouble.next_probe)),
             probing: trouble.is_some_and(|trouble| trouble.is_probing),
             connections: delivery.connections as u32,
-            pace: self.pace(shown, counts, throttled.map(|one| one.until)),
+            pace: PaceReport {
+                // When the trouble ends is not known.
+                drained_at: pace.drained_at.filter(|_| trouble.is_none()),
+                ..pace
+            },
             token,
             last_error: delivery.last_error,
             unknown_replies: delivery.unknown_replies.count,

@@ -195,6 +195,10 @@ impl<K: Eq + Hash, F: Clone> Orders<K, F> {
     }
 }
 
+/// A fault that nobody knows is refused: a misspelt rehearsal must not look like a success.
+const NO_SUCH_FAULT: &str =
+    "550 5.1.3 The sandbox has no such fault; docs/replies.md lists their names";
+
 /// The fault that `fault+NAME@domain` or `fault+CODE@domain` asks for: a documented reply, at the end of data if
 /// that is where it belongs and else at RCPT; or any other code of class 4 or 5, at RCPT.
 pub(super) fn by_recipient(recipient: &str) -> Option<(Step, String)> {
@@ -207,16 +211,14 @@ pub(super) fn by_recipient(recipient: &str) -> Option<(Step, String)> {
         };
         return Some((at, known.text.to_owned()));
     }
-    let numbers = code.split('.').all(|part| {
+    let is_number = |part: &str| {
         (1..=3).contains(&part.len()) && part.bytes().all(|octet| octet.is_ascii_digit())
-    });
-    if !numbers || code.split('.').count() != 3 {
-        return None;
-    }
-    let reply = match code.split_once('.')?.0 {
-        "4" => "451",
-        "5" => "550",
-        _ => return None,
+    };
+    let is_code = code.split('.').count() == 3 && code.split('.').all(is_number);
+    let reply = match code.split_once('.') {
+        Some(("4", _)) if is_code => "451",
+        Some(("5", _)) if is_code => "550",
+        _ => return Some((Step::Rcpt, NO_SUCH_FAULT.to_owned())),
     };
     let text = format!("{reply} {code} Fault asked for by the recipient's address");
     Some((Step::Rcpt, text))
@@ -279,15 +281,16 @@ mod tests {
             let text = text(recipient).unwrap();
             assert!(text.starts_with(start), "{recipient}: {text}");
         }
-        for other in [
-            "fault@x",
+        for misspelt in [
             "fault+@x",
             "fault+2.0.0@x",
             "fault+5.1@x",
             "fault+5.1.x@x",
             "fault+no_such_thing@x",
-            "a@x",
         ] {
+            assert_eq!(text(misspelt).as_deref(), Some(NO_SUCH_FAULT), "{misspelt}");
+        }
+        for other in ["fault@x", "a@x"] {
             assert_eq!(text(other), None, "{other}");
         }
     }
