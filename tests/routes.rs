@@ -180,12 +180,12 @@ const POOL: &str = "[[route]]\naccount = [\"one\", \"two\", \"three\"]\n";
 #[tokio::test]
 async fn a_pool_of_three_sends_three_times_as_much_and_none_more_than_its_own() {
     let folder = TempDir::new().unwrap();
-    let contoso = tenant(&folder, "contoso", 10).await;
-    let accounts = ["one", "two", "three"].map(|name| account(name, &contoso, 10));
+    let contoso = tenant(&folder, "contoso", 30).await;
+    let accounts = ["one", "two", "three"].map(|name| account(name, &contoso, 30));
     let relay = Running::start(&settings(folder.path(), &accounts, POOL)).await;
-    send(&relay, "x@contoso.example", 35).await;
-    let each_ten = of([("one", 10), ("two", 10), ("three", 10)]);
-    assert_eq!(sent(&contoso, 30).await, each_ten);
+    send(&relay, "x@contoso.example", 95).await;
+    let each_thirty = of([("one", 30), ("two", 30), ("three", 30)]);
+    assert_eq!(sent(&contoso, 90).await, each_thirty);
     until("the settlements", || relay.view.queue.used().0 == 5).await;
     let status = relay.view.status().await;
     assert!(status.queue.unknown_accounts.is_empty());
@@ -198,14 +198,14 @@ async fn a_pool_of_three_sends_three_times_as_much_and_none_more_than_its_own() 
 #[tokio::test]
 async fn a_pool_passes_by_the_one_that_is_refused_until_it_is_not() {
     let folder = TempDir::new().unwrap();
-    let contoso = tenant(&folder, "contoso", 10).await;
-    let mut accounts = ["one", "two", "three"].map(|name| account(name, &contoso, 10));
+    let contoso = tenant(&folder, "contoso", 30).await;
+    let mut accounts = ["one", "two", "three"].map(|name| account(name, &contoso, 30));
     let right = accounts[1].clone();
     accounts[1] = locked_out(&right, &contoso);
     let relay = Running::start(&settings(folder.path(), &accounts, POOL)).await;
     until("the refusal", || has_no_token(&relay, "two")).await;
-    let ids = send(&relay, "x@contoso.example", 27).await;
-    assert_eq!(sent(&contoso, 20).await, of([("one", 10), ("three", 10)]));
+    let ids = send(&relay, "x@contoso.example", 67).await;
+    assert_eq!(sent(&contoso, 60).await, of([("one", 30), ("three", 30)]));
     until("the settlements", || relay.view.queue.used().0 == 7).await;
     let reader = relay.view.queue.reader();
     let shown = |id: &String| reader.show(QueueId::parse(id).unwrap()).unwrap().unwrap();
@@ -221,8 +221,8 @@ async fn a_pool_passes_by_the_one_that_is_refused_until_it_is_not() {
         .reload(&settings(folder.path(), &accounts, POOL))
         .await
         .unwrap();
-    let all = of([("one", 10), ("three", 10), ("two", 7)]);
-    assert_eq!(sent(&contoso, 27).await, all);
+    let all = of([("one", 30), ("three", 30), ("two", 7)]);
+    assert_eq!(sent(&contoso, 67).await, all);
     assert_within_limits(&contoso);
     relay.stop().await;
 }
