@@ -9,7 +9,7 @@ use super::lane::Carrier;
 use super::settings::SettingsError;
 use crate::oauth::EndpointUrl;
 use crate::secret::Secret;
-use crate::tls;
+use crate::{telemetry, tls};
 
 /// Of connect, request and answer together.
 const TIME_MAX: Duration = Duration::from_secs(30);
@@ -84,21 +84,10 @@ impl Carrier for Webhook {
             }),
             Err(error) => Err(WebhookError::Transport {
                 host,
-                reason: with_causes(&error.without_url()),
+                reason: telemetry::with_causes(&error.without_url()),
             }),
         }
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::delivery::{PausePolicy, TroubleStatus};
 use crate::oauth::{TokenError, Unavailable};
 use crate::queue::Finding;
 use crate::smtp::{ClientError, Reply, Step};
+use crate::telemetry;
 
 /// Trouble that is no message's fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ impl Trouble {
                 PausePolicy::TOKEN
             },
             rule: None,
-            reason: with_causes(unavailable),
+            reason: telemetry::with_causes(unavailable),
             whole_tenant: false,
         }
     }
@@ -115,18 +116,6 @@ pub(super) fn reply_in(error: &ConnectionError) -> Option<(Option<Step>, &Reply)
         | ClientError::XoauthNotOffered
         | ClientError::OutOfTurn => None,
     }
-}
-
-/// An error with its causes, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
 }
 
 #[cfg(test)]

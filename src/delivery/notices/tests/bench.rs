@@ -57,6 +57,10 @@ impl Bench {
             accounts: BTreeMap::from([("default".to_owned(), account)]),
         };
         let folder = TempDir::new().unwrap();
+        Self::on(folder, settings, status)
+    }
+
+    fn on(folder: TempDir, settings: NoticeSettings, status: watch::Sender<Status>) -> Self {
         let queue = open(folder.path());
         let (notices, handle) = Notices::new(queue.clone(), settings.clone());
         Self {
@@ -82,17 +86,7 @@ impl Bench {
         tokio::task::spawn_blocking(move || queue.close())
             .await
             .unwrap();
-        let queue = open(folder.path());
-        let (notices, handle) = Notices::new(queue.clone(), settings.clone());
-        Self {
-            queue,
-            notices,
-            handle,
-            settings,
-            status,
-            start: Timestamp::now(),
-            folder,
-        }
+        Self::on(folder, settings, status)
     }
 
     pub(super) fn apply(&mut self, to: Destination) {
