@@ -27,7 +27,7 @@ pub use cloud::{Cloud, is_shared_tenant};
 pub use endpoint::{EndpointUrl, EndpointUrlError};
 pub use error::{FaultError, OperatorError, RetryError, TokenError};
 pub use response::ErrorResponse;
-pub use settings::{Settings, SettingsError};
+pub use settings::{Credential, Settings, SettingsError, Way};
 pub use source::TokenSource;
 pub use status::{Refusal, TokenStatus, Unavailable};
 pub use token::AccessToken;

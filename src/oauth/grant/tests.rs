@@ -1,6 +1,6 @@
 //! Real HTTP against a token endpoint on loopback, in real time.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -8,7 +8,16 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::exchange::LIFETIME_UNSTATED;
 use super::*;
+use crate::oauth::endpoint::EndpointUrl;
+use crate::oauth::error::{FaultError, OperatorError, RetryError};
+use crate::oauth::http::BODY_MAX_BYTES;
+use crate::oauth::settings::Credential;
+use crate::oauth::token::LIFETIME_MAX;
+use crate::secret::SecretSource;
+use crate::tls;
+use oauth2::http::StatusCode;
 
 mod credentials;
 mod network;
@@ -56,7 +65,8 @@ fn settings(token_url: EndpointUrl) -> Settings {
     Settings {
         token_url,
         client_id: "11111111-2222-3333-4444-555555555555".to_owned(),
-        client_secrets: vec![literal(SECRET)],
+        credential: Credential::Secrets(vec![literal(SECRET)]),
+        way: Way::ClientCredentials,
         scope: "https://outlook.office365.com/.default".to_owned(),
         timeout: Duration::from_mins(1),
         ca_file: None,
@@ -329,14 +339,14 @@ fn incomplete_settings_are_refused_by_name() {
         (
             "client_secret",
             Settings {
-                client_secrets: Vec::new(),
+                credential: Credential::Secrets(Vec::new()),
                 ..full()
             },
         ),
         (
             "client_secret",
             Settings {
-                client_secrets: vec![literal(SECRET), literal("")],
+                credential: Credential::Secrets(vec![literal(SECRET), literal("")]),
                 ..full()
             },
         ),

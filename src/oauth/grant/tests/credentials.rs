@@ -20,7 +20,7 @@ async fn replaced_secret_file_heals() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
     let mut settings = settings(url);
-    settings.client_secrets = vec![SecretSource::File(path.clone())];
+    settings.credential = Credential::Secrets(vec![SecretSource::File(path.clone())]);
     let grant = Grant::new(settings).unwrap();
 
     let error = grant.obtain().await.unwrap_err();
@@ -48,10 +48,10 @@ async fn secrets_are_tried_in_order_while_they_are_refused() {
     .await;
     let grant = |secrets: &[&str]| {
         let mut settings = settings(url.clone());
-        settings.client_secrets = secrets.iter().map(|secret| literal(secret)).collect();
-        settings
-            .client_secrets
-            .insert(0, SecretSource::File(PathBuf::from("/nonexistent/secret")));
+        let missing = SecretSource::File(PathBuf::from("/nonexistent/secret"));
+        let literals = secrets.iter().map(|secret| literal(secret));
+        settings.credential =
+            Credential::Secrets(std::iter::once(missing).chain(literals).collect());
         Grant::new(settings).unwrap()
     };
     let requests = || seen.lock().unwrap().len();
