@@ -10,6 +10,7 @@
 
 pub mod aadsts;
 mod backoff;
+mod claims;
 mod cloud;
 mod endpoint;
 mod error;
@@ -21,8 +22,10 @@ mod settings;
 mod source;
 mod state;
 mod status;
+mod store;
 mod token;
 
+pub use claims::Claims;
 pub use cloud::{Cloud, is_shared_tenant};
 pub use endpoint::{EndpointUrl, EndpointUrlError};
 pub use error::{FaultError, OperatorError, RetryError, TokenError};
@@ -30,4 +33,5 @@ pub use response::ErrorResponse;
 pub use settings::{Credential, Settings, SettingsError, Way};
 pub use source::TokenSource;
 pub use status::{Refusal, TokenStatus, Unavailable};
+pub use store::{Origin, StoreError, StoredToken, TokenStore};
 pub use token::AccessToken;
