@@ -1,10 +1,9 @@
 //! Who may connect, and how often at once.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::listener::Settings;
+use crate::listener::{Peer, Settings};
 
 /// Counts the sessions of one listener.
 #[derive(Debug)]
@@ -15,7 +14,7 @@ pub(super) struct Access {
 #[derive(Debug, Default)]
 struct Sessions {
     total: usize,
-    by_client: HashMap<IpAddr, usize>,
+    by_client: HashMap<Peer, usize>,
 }
 
 /// Why a connection is turned away.
@@ -33,7 +32,7 @@ pub(super) enum Denied {
 #[derive(Debug)]
 pub(super) struct Admission {
     access: Arc<Access>,
-    client: IpAddr,
+    client: Peer,
 }
 
 impl Access {
@@ -43,18 +42,18 @@ impl Access {
         })
     }
 
-    /// `client` is the peer as the socket tells it; an IPv4 address mapped into IPv6 counts as IPv4.
     pub(super) fn admit(
         self: &Arc<Self>,
-        client: IpAddr,
+        client: Peer,
         settings: &Settings,
     ) -> Result<Admission, Denied> {
-        let client = client.to_canonical();
-        if !settings
-            .allow
-            .iter()
-            .any(|network| network.contains(&client))
-        {
+        let allows = |address| {
+            settings
+                .allow
+                .iter()
+                .any(|network| network.contains(&address))
+        };
+        if !client.address().is_none_or(allows) {
             return Err(Denied::Network);
         }
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);

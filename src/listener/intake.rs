@@ -1,12 +1,10 @@
 //! The content of one message, from the wire to the queue.
 
-use std::net::IpAddr;
-
 use bytes::BytesMut;
 use jiff::Zoned;
 
 use crate::listener::repeats::Repeats;
-use crate::listener::{Sender, Settings};
+use crate::listener::{Peer, Sender, Settings};
 use crate::mail::{
     BodyType, Envelope, HeaderPass, Received, ReversePath, Supplements, date_time, subject,
 };
@@ -22,7 +20,7 @@ const RECEIVED_MAX: u32 = 30;
 /// What the session knows about the client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Client<'a> {
-    pub(super) address: IpAddr,
+    pub(super) peer: Peer,
     /// Empty when the client gave none, or none that is a name.
     pub(super) helo: &'a str,
     pub(super) protocol: &'a str,
@@ -49,7 +47,7 @@ impl Client<'_> {
     fn sender<'a>(&self, latest: &'a Settings, reverse_path: &'a str) -> Sender<'a> {
         Sender {
             listener: &latest.name,
-            client: Some(self.address),
+            client: self.peer.address(),
             reverse_path,
         }
     }
@@ -66,7 +64,10 @@ impl Intake {
         draft: Draft,
     ) -> Self {
         let routing = &latest.routing;
-        let forced = routing.client(client.address);
+        let forced = client
+            .peer
+            .address()
+            .and_then(|address| routing.client(address));
         let envelope = match forced.and_then(|forced| forced.sender.clone()) {
             Some(sender) => envelope.with_reverse_path(ReversePath::Mailbox(sender)),
             None => envelope,
@@ -75,7 +76,7 @@ impl Intake {
         let id = draft.queue_id();
         let received = Received {
             helo: client.helo,
-            client: Some(client.address),
+            client: client.peer.address(),
             hostname: &settings.hostname,
             protocol: client.protocol,
             id: id.as_str(),
@@ -184,7 +185,7 @@ impl Intake {
         let event = telemetry::Received {
             queue_id: "",
             listener: &latest.name,
-            client: &client.address.to_string(),
+            client: &client.peer.to_string(),
             helo: client.helo,
             reverse_path: &reverse_path,
             recipients: 0,
@@ -223,9 +224,9 @@ impl Intake {
                 }
                 if let Some(message_id) = &seen.message_id {
                     let (id, size_bytes) = (first.queue_id(), self.content_bytes);
-                    let earlier = repeats.accepted(client.address, message_id, size_bytes, id);
+                    let earlier = repeats.accepted(client.peer, message_id, size_bytes, id);
                     if let Some(earlier) = earlier {
-                        warn_of_repeat(client.address, message_id, id, earlier);
+                        warn_of_repeat(client.peer, message_id, id, earlier);
                     }
                 }
                 replies::queued(&first)
@@ -235,7 +236,7 @@ impl Intake {
     }
 }
 
-fn warn_of_repeat(client: IpAddr, message_id: &str, id: QueueId, earlier: QueueId) {
+fn warn_of_repeat(client: Peer, message_id: &str, id: QueueId, earlier: QueueId) {
     tracing::warn!(
         queue_id = %id,
         %client,

@@ -7,6 +7,7 @@
 mod access;
 mod hours;
 mod intake;
+mod peer;
 mod repeats;
 mod replies;
 mod routing;
@@ -15,13 +16,15 @@ mod settings;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -32,8 +35,10 @@ use crate::queue::Queue;
 use crate::smtp::{Reply, ServerSettings};
 
 use access::{Access, Denied};
+use peer::Peer;
 use repeats::Repeats;
 use session::Session;
+use transport::Transport;
 
 pub use hours::Hours;
 pub use routing::{Client, Pattern, Route, Routing, Sender, Table};
@@ -92,6 +97,8 @@ pub struct Stop {
 struct Current {
     settings: Settings,
     machine: Arc<ServerSettings>,
+    /// For STARTTLS and for TLS from the first octet.
+    tls: Option<Arc<ServerConfig>>,
     /// Not settings; it goes over to those that come after.
     repeats: Arc<Repeats>,
 }
@@ -104,14 +111,16 @@ impl Current {
     fn with(settings: Settings, repeats: Arc<Repeats>) -> Arc<Self> {
         Arc::new(Self {
             machine: settings.machine(),
+            tls: None,
             settings,
             repeats,
         })
     }
 
-    /// As the client at `address` gets it: what its `[client.NAME]` says goes before.
-    fn for_client(self: &Arc<Self>, address: IpAddr) -> Arc<Self> {
-        let Some(client) = self.settings.routing.client(address.to_canonical()) else {
+    /// As the client at `peer` gets it: what its `[client.NAME]` says goes before.
+    fn for_client(self: &Arc<Self>, peer: Peer) -> Arc<Self> {
+        let routing = &self.settings.routing;
+        let Some(client) = peer.address().and_then(|address| routing.client(address)) else {
             return Arc::clone(self);
         };
         if client.bare_newline.is_none() && client.message_size_max_bytes.is_none() {
@@ -236,17 +245,18 @@ async fn accept(
                 }
             }
         };
-        match access.admit(peer.ip(), settings) {
+        let peer = Peer::network(peer.ip());
+        match access.admit(peer, settings) {
             Ok(admission) => {
                 let (queue, stop) = (queue.clone(), stop.clone());
-                let current = current.for_client(peer.ip());
+                let current = current.for_client(peer);
                 sessions.spawn(async move {
                     let _admission = admission;
                     serve(stream, peer, &current, latest, &queue, &stop).await;
                 });
             }
             Err(denied) => {
-                tracing::warn!(listener = settings.name, client = %peer.ip(), reason = ?denied, "connection refused");
+                tracing::warn!(listener = settings.name, client = %peer, reason = ?denied, "connection refused");
                 let reply = match denied {
                     Denied::Network => replies::ACCESS_DENIED,
                     Denied::Total | Denied::Client => replies::TOO_MANY_CONNECTIONS,
@@ -265,7 +275,7 @@ async fn accept(
 
 async fn serve(
     stream: TcpStream,
-    peer: SocketAddr,
+    peer: Peer,
     current: &Current,
     latest: watch::Receiver<Arc<Current>>,
     queue: &Queue,
@@ -274,7 +284,7 @@ async fn serve(
     // Replies are gathered into one write; waiting for more would only add delay.
     let _ = stream.set_nodelay(true);
     let listener = current.settings.name.as_str();
-    let session = Session::new(stream, peer.ip(), current, latest, queue, stop);
+    let session = Session::new(Transport::Plain(stream), peer, current, latest, queue, stop);
     match session.run().await {
         Ok(ended) => tracing::debug!(listener, %peer, ?ended, "session ended"),
         Err(error) => tracing::debug!(listener, %peer, %error, "session broke off"),

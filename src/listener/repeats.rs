@@ -6,10 +6,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::listener::Peer;
 use crate::queue::QueueId;
 
 /// Message-IDs that are remembered, the latest ones.
@@ -34,7 +34,7 @@ struct State {
     accepted: HashMap<u64, Accepted>,
     /// The keys of `accepted`, the oldest first.
     order: VecDeque<u64>,
-    warned: HashMap<IpAddr, Instant>,
+    warned: HashMap<Peer, Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +52,7 @@ impl Repeats {
     /// counts as used again when the size differs, or when it comes for the third time.
     pub(super) fn accepted(
         &self,
-        client: IpAddr,
+        client: Peer,
         message_id: &str,
         size_bytes: u64,
         id: QueueId,
@@ -88,7 +88,7 @@ impl State {
         self.accepted.insert(key, accepted);
     }
 
-    fn may_warn(&mut self, client: IpAddr, now: Instant) -> bool {
+    fn may_warn(&mut self, client: Peer, now: Instant) -> bool {
         let is_due = |last: &Instant| now.duration_since(*last) >= WARNING_PERIOD;
         if self.warned.get(&client).is_some_and(|last| !is_due(last)) {
             return false;
@@ -108,8 +108,8 @@ impl State {
 mod tests {
     use super::*;
 
-    const PRINTER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
-    const SCANNER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+    const PRINTER: Peer = Peer::Network(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)));
+    const SCANNER: Peer = Peer::Network(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)));
 
     fn id(number: u32) -> QueueId {
         QueueId::parse(&format!("01K9Z3X4T5AB{number:04}")).unwrap()

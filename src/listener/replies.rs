@@ -13,6 +13,8 @@ pub(super) const TOO_MANY_CONNECTIONS: Reply =
     reply(421, (4, 7, 0), "Too many connections; try again later");
 pub(super) const STOPPING: Reply =
     reply(421, (4, 3, 2), "This service is stopping; try again later");
+/// RFC 4954 section 6; the same for a name that does not exist.
+pub(super) const LOGIN_FAILED: Reply = reply(535, (5, 7, 8), "Authentication credentials invalid");
 pub(super) const TIMEOUT: Reply = reply(421, (4, 4, 2), "Timeout; closing the connection");
 pub(super) const FULL: Reply = reply(452, (4, 3, 1), "The queue is full; try again later");
 pub(super) const SHARE_USED: Reply = reply(

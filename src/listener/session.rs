@@ -1,11 +1,11 @@
 //! One client's dialogue: the shell round `smtp::server`.
 
 use std::io;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -13,7 +13,8 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::listener::hours::Place;
 use crate::listener::intake::{Client, Intake, storage_reply};
-use crate::listener::{Current, Sender, Settings, Stop};
+use crate::listener::transport::Transport;
+use crate::listener::{Current, Peer, Sender, Settings, Stop};
 use crate::mail::{Mailbox, ReversePath};
 use crate::queue::{Draft, Queue};
 use crate::smtp::{
@@ -42,8 +43,9 @@ const CONTENT_INPUT_BYTES: usize = 8 * 1024;
 const LONG_CONTENT_INPUT_BYTES: usize = 64 * 1024;
 
 pub(super) struct Session<'a, S> {
-    stream: S,
-    peer: IpAddr,
+    stream: Transport<S>,
+    peer: Peer,
+    tls: Option<&'a Arc<ServerConfig>>,
     settings: &'a Settings,
     /// The settings in force by now.
     latest: watch::Receiver<Arc<Current>>,
@@ -76,8 +78,8 @@ enum Read {
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     pub(super) fn new(
-        stream: S,
-        peer: IpAddr,
+        stream: Transport<S>,
+        peer: Peer,
         current: &'a Current,
         latest: watch::Receiver<Arc<Current>>,
         queue: &'a Queue,
@@ -85,14 +87,18 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     ) -> Self {
         let settings = &current.settings;
         Self {
+            machine: Machine::new(
+                Arc::clone(&current.machine),
+                matches!(stream, Transport::Tls(_)),
+            ),
             stream,
-            peer: peer.to_canonical(),
+            peer,
+            tls: current.tls.as_ref(),
             latest,
             queue,
             stop,
             draining: Box::pin(stop.drain.clone().cancelled_owned()),
             cut: Box::pin(stop.cut.clone().cancelled_owned()),
-            machine: Machine::new(Arc::clone(&current.machine)),
             framer: LineFramer::new(COMMAND_LINE_MAX_OCTETS),
             input: BytesMut::with_capacity(INPUT_BYTES),
             output: BytesMut::with_capacity(512),
@@ -155,7 +161,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     fn admit(&mut self, reverse_path: ReversePath, size_bytes: Option<u64>) -> Result<(), Reply> {
         let latest = Arc::clone(&self.latest.borrow());
         let settings = &latest.settings;
-        let client = settings.routing.client(self.peer);
+        let client = self
+            .peer
+            .address()
+            .and_then(|address| settings.routing.client(address));
         let forced = client.and_then(|client| client.sender.clone());
         self.reverse_path = forced.map_or(reverse_path, ReversePath::Mailbox);
         let path = self.reverse_path.to_string();
@@ -195,7 +204,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     fn sender<'s>(&self, settings: &'s Settings, reverse_path: &'s str) -> Sender<'s> {
         Sender {
             listener: &settings.name,
-            client: Some(self.peer),
+            client: self.peer.address(),
             reverse_path,
         }
     }
@@ -216,6 +225,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 self.reply(&reply);
                 return self.receive_content(envelope, draft).await;
             }
+            Action::StartTls(reply) => return self.start_tls(&reply).await,
+            Action::CheckLogin { .. } => {
+                let verdict = self.machine.login_checked(Err(replies::LOGIN_FAILED));
+                return Box::pin(self.perform(verdict)).await;
+            }
             Action::Close(reply) => {
                 self.reply(&reply);
                 return Ok(Some(Ended::Closed));
@@ -226,6 +240,33 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 return Ok(Some(Ended::Closed));
             }
         }
+        Ok(None)
+    }
+
+    /// Whatever the client sent behind STARTTLS came in plain text and is thrown away unseen: nobody
+    /// on the way may put commands into the encrypted session (RFC 3207 section 4.2).
+    async fn start_tls(&mut self, reply: &Reply) -> io::Result<Option<Ended>> {
+        let Some(config) = self.tls else {
+            // Offered only with a certificate.
+            self.reply(&replies::STORAGE_FAILED);
+            return Ok(Some(Ended::Closed));
+        };
+        self.input.clear();
+        self.framer.restart();
+        self.reply(reply);
+        self.flush().await?;
+        let until = self
+            .patience_ends()
+            .min(Instant::now() + self.settings.timeouts.command);
+        let handshake = self.stream.start_tls(Arc::clone(config));
+        tokio::select! {
+            done = timeout_at(until, handshake) => match done {
+                Ok(done) => done?,
+                Err(_) => return Ok(Some(Ended::Closed)),
+            },
+            () = self.cut.as_mut() => return Ok(Some(Ended::Closed)),
+        }
+        self.machine.tls_started();
         Ok(None)
     }
 
@@ -271,6 +312,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             Action::CheckSender { .. }
             | Action::CheckRecipient { .. }
             | Action::ReceiveContent { .. }
+            | Action::StartTls(_)
+            | Action::CheckLogin { .. }
             | Action::CutOff => Ok(Some(Ended::Closed)),
         }
     }
@@ -337,10 +380,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     }
 }
 
-fn client(machine: &Machine, address: IpAddr) -> Client<'_> {
+fn client(machine: &Machine, peer: Peer) -> Client<'_> {
     Client {
-        address,
+        peer,
         helo: machine.helo_name().unwrap_or_default(),
-        protocol: if machine.is_esmtp() { "ESMTP" } else { "SMTP" },
+        protocol: machine.protocol(),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::listener::{Hours, Routing};
-use crate::smtp::{BareNewline, ServerSettings};
+use crate::smtp::{BareNewline, Demand, ServerSettings};
 
 /// Settings of one listener.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +66,9 @@ impl Settings {
             message_size_max_bytes: self.limits.message_size_max_bytes,
             recipients_max: self.limits.recipients_max,
             errors_max: self.limits.errors_max,
+            starttls: Demand::Never,
+            auth: Demand::Never,
+            auth_in_plain_text: false,
         })
     }
 }

@@ -13,7 +13,9 @@ use tokio::task::JoinHandle;
 use tokio::time::advance;
 use tokio_util::sync::CancellationToken;
 
+use super::peer::Peer;
 use super::session::{Ended, Session};
+use super::transport::Transport;
 use super::{Current, Limits, Routing, Settings, Stop, Table, Timeouts};
 use crate::queue::{self, Queue};
 
@@ -84,11 +86,18 @@ impl Bench {
             let queue = queue.clone();
             let (latest, told) = (settings.subscribe(), stop.clone());
             async move {
-                let peer = IpAddr::from([127, 0, 0, 1]);
+                let peer = Peer::Network(IpAddr::from([127, 0, 0, 1]));
                 let current = latest.borrow().for_client(peer);
-                Session::new(server, peer, &current, latest, &queue, &told)
-                    .run()
-                    .await
+                Session::new(
+                    Transport::Plain(server),
+                    peer,
+                    &current,
+                    latest,
+                    &queue,
+                    &told,
+                )
+                .run()
+                .await
             }
         });
         Self {

@@ -15,8 +15,8 @@
 //!
 //! # What it refuses to know
 //! Sockets, TLS, time, tasks: the shells in `listener` and `delivery` own those, timeouts included.
-//! Where messages are stored and who may send: the shell answers [`Action::CheckSender`] and
-//! [`Action::CheckRecipient`]. Where tokens come from, and what Exchange Online means by a reply.
+//! Where messages are stored and who may send: the shell answers [`Action::CheckSender`],
+//! [`Action::CheckRecipient`] and [`Action::CheckLogin`]. Where tokens come from, and what Exchange Online means by a reply.
 //!
 //! # A server's shell
 //! Write [`Session::greeting`]; then feed each [`Line`] to the session and carry out the [`Action`].
@@ -43,5 +43,5 @@ pub use data::{BareNewline, ContentDecoder, ContentEncoder, ContentProgress};
 pub use line::{AUTH_LINE_MAX_OCTETS, COMMAND_LINE_MAX_OCTETS, Line, LineFramer};
 pub(crate) use reply::reply;
 pub use reply::{Reply, ReplyDecoder, ReplyError, Severity};
-pub use server::{Action, ServerSettings, Session};
+pub use server::{Action, Demand, ServerSettings, Session};
 pub use xoauth2::{Xoauth2Credentials, Xoauth2Error, decode_xoauth2_response, xoauth2_response};

@@ -28,12 +28,18 @@ struct Upstream {
 
 impl Server {
     fn new() -> Self {
-        let session = Session::new(Arc::new(ServerSettings {
-            hostname: "up.test".into(),
-            message_size_max_bytes: 100_000,
-            recipients_max: 10,
-            errors_max: 10_000,
-        }));
+        let session = Session::new(
+            Arc::new(ServerSettings {
+                hostname: "up.test".into(),
+                message_size_max_bytes: 100_000,
+                recipients_max: 10,
+                errors_max: 10_000,
+                starttls: Demand::Never,
+                auth: Demand::Never,
+                auth_in_plain_text: false,
+            }),
+            false,
+        );
         let mut output = BytesMut::new();
         session.greeting().encode(&mut output);
         Self {
@@ -95,7 +101,9 @@ impl Server {
                 let decoder = ContentDecoder::new(BareNewline::Reject);
                 self.content = Some((envelope, decoder, Vec::new()));
             }
-            Action::CutOff => panic!("our own client is not understood"),
+            Action::StartTls(_) | Action::CheckLogin { .. } | Action::CutOff => {
+                panic!("our own client asks for what was not offered")
+            }
         }
     }
 }

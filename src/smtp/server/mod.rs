@@ -1,5 +1,6 @@
 //! The server's side of a session, as a machine: a line in, an [`Action`] out.
 
+mod auth;
 mod replies;
 #[cfg(test)]
 mod tests;
@@ -9,8 +10,10 @@ use std::sync::Arc;
 
 use crate::mail::dsn::{EnvelopeId, Ret};
 use crate::mail::{BodyType, Envelope, Mailbox, Recipient, ReversePath};
+use crate::secret::Secret;
 use crate::smtp::command::{MailParameters, RcptParameters};
-use crate::smtp::{Command, Reply, Severity};
+use crate::smtp::{Command, CommandError, Reply, Severity, Verb};
+use auth::{Exchange, Progress};
 
 /// What every session of a listener has in common.
 #[derive(Clone, Debug)]
@@ -23,6 +26,24 @@ pub struct ServerSettings {
     pub recipients_max: usize,
     /// Errors without a message accepted in between; over it the session is closed.
     pub errors_max: u32,
+    /// STARTTLS, for sessions that begin in plain text.
+    pub starttls: Demand,
+    /// AUTH PLAIN and LOGIN.
+    pub auth: Demand,
+    /// Whether AUTH is offered to a session in plain text too.
+    pub auth_in_plain_text: bool,
+}
+
+/// What a listener asks of its clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Demand {
+    /// Not offered.
+    #[default]
+    Never,
+    /// Offered.
+    Offered,
+    /// No mail without it.
+    Required,
 }
 
 /// What the shell does next.
@@ -50,6 +71,16 @@ pub enum Action {
         /// Whose content it is.
         envelope: Envelope,
     },
+    /// Write it, throw away whatever has been read, shake hands, then call [`Session::tls_started`].
+    /// After a handshake that failed there is no session any more.
+    StartTls(Reply),
+    /// Find out whether the password is right, then call [`Session::login_checked`].
+    CheckLogin {
+        /// As the client gave it.
+        name: Box<str>,
+        /// What is to be proved.
+        password: Secret,
+    },
     /// Write it, then close.
     Close(Reply),
     /// Close without a word: the client does not speak SMTP.
@@ -68,7 +99,19 @@ pub struct Session {
     settings: Arc<ServerSettings>,
     helo: Option<Helo>,
     transaction: Transaction,
+    login: Login,
+    is_encrypted: bool,
     errors: u32,
+}
+
+#[derive(Debug)]
+enum Login {
+    None,
+    /// The next line belongs to it.
+    Exchange(Exchange),
+    /// The password was given to the shell for judgement.
+    Pending(Box<str>),
+    Done(Box<str>),
 }
 
 #[derive(Debug)]
@@ -100,12 +143,14 @@ struct Sender {
 }
 
 impl Session {
-    /// A session whose greeting is still to be written.
-    pub fn new(settings: Arc<ServerSettings>) -> Self {
+    /// A session whose greeting is still to be written. `is_encrypted`: TLS from the first octet.
+    pub fn new(settings: Arc<ServerSettings>, is_encrypted: bool) -> Self {
         Self {
             settings,
             helo: None,
             transaction: Transaction::None,
+            login: Login::None,
+            is_encrypted,
             errors: 0,
         }
     }
@@ -122,9 +167,33 @@ impl Session {
         name.filter(|name| !name.is_empty())
     }
 
-    /// Whether the client said EHLO: `with ESMTP` (RFC 5321 section 4.4).
+    /// Whether the client said EHLO.
     pub fn is_esmtp(&self) -> bool {
         self.helo.as_ref().is_some_and(|helo| helo.is_esmtp)
+    }
+
+    /// Whether the session runs under TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.is_encrypted
+    }
+
+    /// Who has proved to be somebody.
+    pub fn login_name(&self) -> Option<&str> {
+        match &self.login {
+            Login::Done(name) => Some(name),
+            Login::None | Login::Exchange(_) | Login::Pending(_) => None,
+        }
+    }
+
+    /// For `with` in the Received line (RFC 5321 section 4.4, RFC 3848).
+    pub fn protocol(&self) -> &'static str {
+        match (self.is_esmtp(), self.is_encrypted, self.login_name()) {
+            (false, _, _) => "SMTP",
+            (true, false, None) => "ESMTP",
+            (true, false, Some(_)) => "ESMTPA",
+            (true, true, None) => "ESMTPS",
+            (true, true, Some(_)) => "ESMTPSA",
+        }
     }
 
     /// Whether MAIL was begun and the content is not yet settled.
@@ -134,8 +203,16 @@ impl Session {
 
     /// Takes one line, without its line end.
     pub fn receive(&mut self, line: &[u8]) -> Action {
+        match mem::replace(&mut self.login, Login::None) {
+            Login::Exchange(exchange) => return self.exchange(auth::respond(exchange, line)),
+            other => self.login = other,
+        }
         let command = match Command::parse(line) {
             Ok(command) => command,
+            // Not offered, so nobody needs to know what its arguments should have been.
+            Err(CommandError::Syntax(Verb::Auth)) if self.settings.auth == Demand::Never => {
+                return self.refuse(replies::NOT_IMPLEMENTED);
+            }
             Err(error) => {
                 return match replies::to_error(error) {
                     Some(reply) => self.refuse(reply),
@@ -143,6 +220,9 @@ impl Session {
                 };
             }
         };
+        if self.needs_tls(&command) {
+            return self.refuse(replies::TLS_FIRST);
+        }
         match command {
             Command::Helo { name } => self.helo(name),
             Command::Ehlo { name } => self.ehlo(name),
@@ -166,17 +246,20 @@ impl Session {
                 self.transaction = Transaction::None;
                 Action::Close(replies::BYE)
             }
-            Command::Expn
-            | Command::Bdat
-            | Command::StartTls
-            | Command::Auth { .. }
-            | Command::Obsolete => self.refuse(replies::NOT_IMPLEMENTED),
+            Command::StartTls => self.start_tls(),
+            Command::Auth { mechanism, initial } => self.auth(&mechanism, initial.as_ref()),
+            Command::Expn | Command::Bdat | Command::Obsolete => {
+                self.refuse(replies::NOT_IMPLEMENTED)
+            }
             Command::Unknown => self.refuse(replies::UNKNOWN),
         }
     }
 
     /// Takes a line that was over the limit and is gone.
     pub fn line_too_long(&mut self) -> Action {
+        if matches!(self.login, Login::Exchange(_)) {
+            self.login = Login::None;
+        }
         self.refuse(replies::LINE_TOO_LONG)
     }
 
@@ -213,6 +296,30 @@ impl Session {
         }
     }
 
+    /// Goes on after [`Action::StartTls`], once the handshake is done: the client begins anew (RFC 3207
+    /// section 4.2).
+    pub fn tls_started(&mut self) {
+        self.is_encrypted = true;
+        self.helo = None;
+        self.transaction = Transaction::None;
+        self.login = Login::None;
+    }
+
+    /// Goes on after [`Action::CheckLogin`]; the reply of an `Err` is what the client gets.
+    pub fn login_checked(&mut self, verdict: Result<(), Reply>) -> Action {
+        match (mem::replace(&mut self.login, Login::None), verdict) {
+            (Login::Pending(name), Ok(())) => {
+                self.login = Login::Done(name);
+                Action::Reply(replies::AUTHENTICATED)
+            }
+            (Login::Pending(_), Err(reply)) => self.refuse(reply),
+            (other, _) => {
+                self.login = other;
+                self.refuse(replies::BAD_SEQUENCE)
+            }
+        }
+    }
+
     /// Ends the transaction, whether its content was accepted or not.
     pub fn content_received(&mut self, reply: Reply) -> Action {
         self.transaction = Transaction::None;
@@ -229,8 +336,15 @@ impl Session {
 
     fn ehlo(&mut self, name: Box<str>) -> Action {
         self.greet(name, true);
+        let starttls = if self.offers_tls() { "STARTTLS\n" } else { "" };
+        // One line: a second one with `=` would be for clients older than any that is left.
+        let auth = if self.offers_auth() {
+            "AUTH PLAIN LOGIN\n"
+        } else {
+            ""
+        };
         Action::Reply(replies::HELLO.with_text(format!(
-            "{} greets you\nSIZE {}\nPIPELINING\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN\nHELP",
+            "{} greets you\nSIZE {}\nPIPELINING\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN\n{starttls}{auth}HELP",
             self.settings.hostname, self.settings.message_size_max_bytes,
         )))
     }
@@ -241,9 +355,77 @@ impl Session {
         self.helo = Some(Helo { name, is_esmtp });
     }
 
+    fn offers_tls(&self) -> bool {
+        self.settings.starttls != Demand::Never && !self.is_encrypted
+    }
+
+    fn offers_auth(&self) -> bool {
+        self.settings.auth != Demand::Never
+            && (self.is_encrypted || self.settings.auth_in_plain_text)
+    }
+
+    /// RFC 3207 section 4 names the commands that are still answered; RSET and HELP do no harm.
+    fn needs_tls(&self, command: &Command) -> bool {
+        self.settings.starttls == Demand::Required
+            && !self.is_encrypted
+            && matches!(
+                command,
+                Command::Mail { .. } | Command::Rcpt { .. } | Command::Data | Command::Auth { .. }
+            )
+    }
+
+    fn start_tls(&mut self) -> Action {
+        if self.offers_tls() {
+            return Action::StartTls(replies::START_TLS);
+        }
+        self.refuse(if self.is_encrypted {
+            replies::TLS_ACTIVE
+        } else {
+            replies::NOT_IMPLEMENTED
+        })
+    }
+
+    fn auth(&mut self, mechanism: &str, initial: Option<&Secret>) -> Action {
+        if self.settings.auth == Demand::Never {
+            return self.refuse(replies::NOT_IMPLEMENTED);
+        }
+        if !self.offers_auth() {
+            return self.refuse(replies::AUTH_NEEDS_TLS);
+        }
+        if self.login_name().is_some() {
+            return self.refuse(replies::AUTH_ACTIVE);
+        }
+        if self.in_transaction() {
+            return self.refuse(replies::AUTH_IN_TRANSACTION);
+        }
+        self.exchange(auth::begin(mechanism, initial))
+    }
+
+    fn exchange(&mut self, progress: Progress) -> Action {
+        match progress {
+            Progress::Challenge(reply, exchange) => {
+                self.login = Login::Exchange(exchange);
+                Action::Reply(reply)
+            }
+            Progress::Credentials { name, password } => {
+                self.login = Login::Pending(name.clone());
+                Action::CheckLogin { name, password }
+            }
+            Progress::Refused(reply) => self.refuse(reply),
+        }
+    }
+
     fn mail(&mut self, reverse_path: ReversePath, parameters: MailParameters) -> Action {
         if self.in_transaction() {
             return self.refuse(replies::NESTED_MAIL);
+        }
+        if self.settings.auth == Demand::Required && self.login_name().is_none() {
+            let reply = if self.offers_auth() {
+                replies::AUTH_FIRST
+            } else {
+                replies::TLS_FIRST
+            };
+            return self.refuse(reply);
         }
         if !reverse_path.is_ascii() && !parameters.smtputf8 {
             return self.refuse(replies::SMTPUTF8_NEEDED);

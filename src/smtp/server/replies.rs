@@ -24,6 +24,44 @@ pub(super) const CANNOT_VERIFY: Reply = reply(
     "Cannot verify the address; send the message and it will be tried",
 );
 
+/// RFC 3207 section 4.
+pub(super) const START_TLS: Reply = reply(220, (2, 0, 0), "Ready to start TLS");
+pub(super) const TLS_FIRST: Reply = reply(530, (5, 7, 0), "Must issue a STARTTLS command first");
+pub(super) const TLS_ACTIVE: Reply = reply(503, (5, 5, 1), "TLS is active already");
+/// RFC 4954 sections 4 and 6.
+pub(super) const AUTHENTICATED: Reply = reply(235, (2, 7, 0), "Authentication successful");
+pub(super) const AUTH_FIRST: Reply = reply(530, (5, 7, 0), "Authentication required");
+pub(super) const AUTH_ACTIVE: Reply = reply(503, (5, 5, 1), "Authenticated already");
+pub(super) const AUTH_IN_TRANSACTION: Reply = reply(
+    503,
+    (5, 5, 1),
+    "AUTH is not possible after MAIL; send RSET first",
+);
+pub(super) const AUTH_NEEDS_TLS: Reply = reply(
+    538,
+    (5, 7, 11),
+    "Encryption required for authentication; send STARTTLS first",
+);
+pub(super) const MECHANISM_UNKNOWN: Reply = reply(
+    504,
+    (5, 5, 4),
+    "Authentication mechanism not supported; use PLAIN or LOGIN",
+);
+pub(super) const AUTH_CANCELLED: Reply = reply(501, (5, 7, 0), "Authentication cancelled");
+pub(super) const NOT_BASE64: Reply = reply(501, (5, 5, 2), "Cannot decode the base64 response");
+pub(super) const NOT_PLAIN: Reply = reply(
+    501,
+    (5, 5, 2),
+    "Not a PLAIN response with a name and a password",
+);
+pub(super) const NO_NAME: Reply = reply(501, (5, 5, 2), "The name is empty");
+pub(super) const GO_AHEAD: Reply = Reply::new(334, None, "");
+/// `Username:`
+pub(super) const NAME: Reply = Reply::new(334, None, "VXNlcm5hbWU6");
+/// `Password:`
+pub(super) const PASSWORD: Reply = Reply::new(334, None, "UGFzc3dvcmQ6");
+const AUTH_SYNTAX: Reply = reply(501, (5, 5, 4), "Syntax: AUTH mechanism [initial-response]");
+
 pub(super) const NOT_IMPLEMENTED: Reply = reply(502, (5, 5, 1), "Command not implemented");
 pub(super) const UNKNOWN: Reply = reply(500, (5, 5, 2), "Command not recognized");
 pub(super) const LINE_TOO_LONG: Reply = reply(500, (5, 5, 2), "Line too long");
@@ -98,8 +136,7 @@ pub(super) fn to_error(error: CommandError) -> Option<Reply> {
         CommandError::NotSmtp => return None,
         CommandError::Syntax(Verb::Mail) => MAIL_SYNTAX,
         CommandError::Syntax(Verb::Rcpt) => RCPT_SYNTAX,
-        // Not offered, so nobody needs to know what its arguments should have been.
-        CommandError::Syntax(Verb::Auth) => NOT_IMPLEMENTED,
+        CommandError::Syntax(Verb::Auth) => AUTH_SYNTAX,
         CommandError::Syntax(_) => NO_ARGUMENT,
         CommandError::ReversePath(MailboxError::NoDomain) => SENDER_NO_DOMAIN,
         CommandError::ReversePath(MailboxError::TooLong) => SENDER_TOO_LONG,

@@ -2,13 +2,21 @@ use bytes::BytesMut;
 
 use super::*;
 
+mod secured;
+
 fn session() -> Session {
-    Session::new(Arc::new(ServerSettings {
-        hostname: "relay.test".into(),
-        message_size_max_bytes: 1000,
-        recipients_max: 2,
-        errors_max: 3,
-    }))
+    Session::new(
+        Arc::new(ServerSettings {
+            hostname: "relay.test".into(),
+            message_size_max_bytes: 1000,
+            recipients_max: 2,
+            errors_max: 3,
+            starttls: Demand::Never,
+            auth: Demand::Never,
+            auth_in_plain_text: false,
+        }),
+        false,
+    )
 }
 
 fn wire(reply: &Reply) -> String {

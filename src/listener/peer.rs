@@ -1,0 +1,34 @@
+//! Who is at the other end of a connection.
+
+use std::fmt;
+use std::net::IpAddr;
+
+/// A client's address as the socket tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Peer {
+    /// Over TCP; an IPv4 address mapped into IPv6 counts as IPv4.
+    Network(IpAddr),
+}
+
+impl Peer {
+    pub(crate) fn network(address: IpAddr) -> Self {
+        Self::Network(address.to_canonical())
+    }
+
+    /// What networks are compared with.
+    #[allow(clippy::unnecessary_wraps)]
+    pub(crate) fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Network(address) => Some(address),
+        }
+    }
+}
+
+/// As it stands in logs, the history and the shares of the queue.
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(address) => address.fmt(f),
+        }
+    }
+}
