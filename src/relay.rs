@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{PartError, Settings};
-use crate::listener::{BindError, Stop};
+use crate::listener::{BindError, PrepareError, Stop};
 use crate::oauth;
 use crate::queue::{OpenError, Queue};
 use crate::tls::TlsError;
@@ -53,6 +53,9 @@ pub enum StartError {
     /// A port.
     #[error(transparent)]
     Listener(#[from] BindError),
+    /// What a listener needs besides its port.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
     /// The admin socket.
     #[error(transparent)]
     Admin(#[from] admin::BindError),

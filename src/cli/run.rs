@@ -196,6 +196,7 @@ fn exit_of(reason: &StartError) -> Exit {
             Exit::NotPermitted
         }
         StartError::Settings(_)
+        | StartError::Prepare(_)
         | StartError::Tls { .. }
         | StartError::Token { .. }
         | StartError::Alert(_)

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::config::{
-    Account, AddressPattern, BareNewline, BounceTo, Client, ListenAddress, Listener, LogFormat,
-    Route, SenderPolicy, Settings, UpstreamTls,
+    Account, AddressPattern, BareNewline, BounceTo, Client, ListenAddress, Listener, ListenerTls,
+    LogFormat, Route, SenderPolicy, Settings, UpstreamTls,
 };
 use crate::mail::rewrite::Signature;
 use crate::{alert, delivery, listener, oauth, queue, smtp, telemetry};
@@ -132,6 +132,7 @@ impl Settings {
             hostname: self.hostname.clone(),
             routing,
             hours,
+            encryption: section.encryption(),
             bare_newline: section.bare_newline.part(),
             limits: listener::Limits {
                 connections_max: section.max_connections as usize,
@@ -298,6 +299,25 @@ impl Account {
             timeout: self.oauth.timeout,
             ca_file: self.oauth.ca_file.clone(),
             proxy: self.smtp.proxy.clone(),
+        })
+    }
+}
+
+impl Listener {
+    /// Both files are there whenever `tls` asks for them: that was checked.
+    fn encryption(&self) -> Option<listener::Encryption> {
+        let mode = match self.tls {
+            ListenerTls::None => return None,
+            ListenerTls::Optional => listener::EncryptionMode::Optional,
+            ListenerTls::Required => listener::EncryptionMode::Required,
+            ListenerTls::Implicit => listener::EncryptionMode::Implicit,
+        };
+        Some(listener::Encryption {
+            mode,
+            files: listener::CertificateFiles {
+                certificate: self.certificate.clone()?,
+                private_key: self.private_key.clone()?,
+            },
         })
     }
 }

@@ -5,7 +5,7 @@
 
 use super::account::{Access, Account, Provider};
 use super::layers::Merged;
-use super::listener::{Listener, ListenerAuth, ListenerTls};
+use super::listener::{Listener, ListenerAuth};
 use super::operation::LogFormat;
 use super::reader::Report;
 use super::settings::Settings;
@@ -39,7 +39,6 @@ const LISTENER: &[Refusal<Listener>] = &[
         "address",
         "socket activation",
     ),
-    (|l| l.tls != ListenerTls::None, "tls", "TLS towards clients"),
     (
         |l| l.auth != ListenerAuth::None,
         "auth",

@@ -5,9 +5,11 @@
 //! content for each session. It knows nothing of delivery: the queue is where they meet.
 
 mod access;
+mod certificate;
 mod hours;
 mod intake;
 mod peer;
+mod prepared;
 mod repeats;
 mod replies;
 mod routing;
@@ -24,7 +26,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -35,14 +36,17 @@ use crate::queue::Queue;
 use crate::smtp::{Reply, ServerSettings};
 
 use access::{Access, Denied};
+use certificate::Certificate;
 use peer::Peer;
 use repeats::Repeats;
 use session::Session;
 use transport::Transport;
 
+pub use certificate::{CertificateError, CertificateFiles};
 pub use hours::Hours;
+pub use prepared::{PrepareError, Prepared};
 pub use routing::{Client, Pattern, Route, Routing, Sender, Table};
-pub use settings::{Limits, Settings, Timeouts};
+pub use settings::{Encryption, EncryptionMode, Limits, Settings, Timeouts};
 
 /// A listener cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -98,21 +102,21 @@ struct Current {
     settings: Settings,
     machine: Arc<ServerSettings>,
     /// For STARTTLS and for TLS from the first octet.
-    tls: Option<Arc<ServerConfig>>,
+    certificate: Option<Arc<Certificate>>,
     /// Not settings; it goes over to those that come after.
     repeats: Arc<Repeats>,
 }
 
 impl Current {
-    fn new(settings: Settings) -> Arc<Self> {
-        Self::with(settings, Arc::default())
-    }
-
-    fn with(settings: Settings, repeats: Arc<Repeats>) -> Arc<Self> {
+    fn new(prepared: Prepared, repeats: Arc<Repeats>) -> Arc<Self> {
+        let Prepared {
+            settings,
+            certificate,
+        } = prepared;
         Arc::new(Self {
             machine: settings.machine(),
-            tls: None,
             settings,
+            certificate,
             repeats,
         })
     }
@@ -133,9 +137,19 @@ impl Current {
         if let Some(bytes) = client.message_size_max_bytes {
             settings.limits.message_size_max_bytes = bytes;
         }
-        Self::with(settings, Arc::clone(&self.repeats))
+        let prepared = Prepared {
+            settings,
+            certificate: self.certificate.clone(),
+        };
+        Self::new(prepared, Arc::clone(&self.repeats))
     }
 }
+
+/// How often the files of a certificate are looked at.
+const CERTIFICATE_POLL: Duration = Duration::from_secs(30);
+
+/// A handshake is a matter of two round trips.
+const HANDSHAKE_MAX: Duration = Duration::from_mins(1);
 
 /// What sessions get to say good-bye once they are cut.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -143,16 +157,17 @@ const FAREWELL: Duration = Duration::from_secs(1);
 impl Listener {
     /// Opens the port. `leaving` are listeners whose ports are about to be closed: one of them may hold
     /// this very port, on other addresses or on more of them.
-    pub async fn bind(settings: Settings, leaving: &[&Handle]) -> Result<Self, BindError> {
-        match socket::bind(settings.address, leaving).await {
+    pub async fn bind(prepared: Prepared, leaving: &[&Handle]) -> Result<Self, BindError> {
+        let address = prepared.settings.address;
+        match socket::bind(address, leaving).await {
             Ok(socket) => Ok(Self {
-                current: watch::Sender::new(Current::new(settings)),
+                current: watch::Sender::new(prepared.current()),
                 socket: Arc::new(socket),
                 closed: CancellationToken::new(),
             }),
             Err(source) => Err(BindError {
-                name: settings.name,
-                address: settings.address,
+                name: prepared.settings.name,
+                address,
                 source,
             }),
         }
@@ -185,7 +200,11 @@ impl Listener {
             // However it ends.
             let _closed = self.closed.drop_guard();
             let socket = self.socket;
-            accept(&socket, &self.current, &queue, &stop, &sessions).await;
+            tokio::select! {
+                () = accept(&socket, &self.current, &queue, &stop, &sessions) => {}
+                // Never ends by itself.
+                () = watch_certificate(&self.current) => {}
+            }
         }
         sessions.close();
         tokio::select! {
@@ -205,9 +224,9 @@ impl Listener {
 impl Handle {
     /// Other settings for the same port: they hold for new sessions, and the routing for the next
     /// message of any session.
-    pub fn apply(&self, settings: Settings) {
+    pub fn apply(&self, prepared: Prepared) {
         let repeats = Arc::clone(&self.current.borrow().repeats);
-        self.current.send_replace(Current::with(settings, repeats));
+        self.current.send_replace(Current::new(prepared, repeats));
     }
 
     /// Resolves when the port is closed.
@@ -273,6 +292,25 @@ async fn accept(
     }
 }
 
+/// Takes over a certificate that was replaced: tools that renew one know nothing of a reload.
+async fn watch_certificate(current: &watch::Sender<Arc<Current>>) {
+    loop {
+        tokio::time::sleep(CERTIFICATE_POLL).await;
+        let now = Arc::clone(&current.borrow());
+        let Some(certificate) = now.certificate.clone() else {
+            continue;
+        };
+        let listener = now.settings.name.as_str();
+        match tokio::task::spawn_blocking(move || certificate.refresh()).await {
+            Ok(Ok(true)) => tracing::info!(listener, "the certificate was replaced"),
+            Ok(Ok(false)) | Err(_) => {}
+            Ok(Err(error)) => {
+                tracing::error!(listener, %error, "the certificate has changed and cannot be used; the old one stays in force");
+            }
+        }
+    }
+}
+
 async fn serve(
     stream: TcpStream,
     peer: Peer,
@@ -284,7 +322,33 @@ async fn serve(
     // Replies are gathered into one write; waiting for more would only add delay.
     let _ = stream.set_nodelay(true);
     let listener = current.settings.name.as_str();
-    let session = Session::new(Transport::Plain(stream), peer, current, latest, queue, stop);
+    let mut stream = Transport::Plain(stream);
+    if let (Some(EncryptionMode::Implicit), Some(certificate)) = (
+        current
+            .settings
+            .encryption
+            .as_ref()
+            .map(|encryption| encryption.mode),
+        &current.certificate,
+    ) {
+        let handshake = stream.start_tls(Arc::clone(certificate.config()));
+        let done = tokio::select! {
+            done = timeout(current.settings.timeouts.command.min(HANDSHAKE_MAX), handshake) => done,
+            () = stop.cut.cancelled() => return,
+        };
+        match done {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::info!(listener, client = %peer, %error, "TLS handshake failed");
+                return;
+            }
+            Err(_) => {
+                tracing::info!(listener, client = %peer, "TLS handshake took too long");
+                return;
+            }
+        }
+    }
+    let session = Session::new(stream, peer, current, latest, queue, stop);
     match session.run().await {
         Ok(ended) => tracing::debug!(listener, %peer, ?ended, "session ended"),
         Err(error) => tracing::debug!(listener, %peer, %error, "session broke off"),

@@ -5,16 +5,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use crate::listener::certificate::Certificate;
 use crate::listener::hours::Place;
 use crate::listener::intake::{Client, Intake, storage_reply};
 use crate::listener::transport::Transport;
-use crate::listener::{Current, Peer, Sender, Settings, Stop};
+use crate::listener::{Current, HANDSHAKE_MAX, Peer, Sender, Settings, Stop};
 use crate::mail::{Mailbox, ReversePath};
 use crate::queue::{Draft, Queue};
 use crate::smtp::{
@@ -45,7 +45,7 @@ const LONG_CONTENT_INPUT_BYTES: usize = 64 * 1024;
 pub(super) struct Session<'a, S> {
     stream: Transport<S>,
     peer: Peer,
-    tls: Option<&'a Arc<ServerConfig>>,
+    certificate: Option<&'a Certificate>,
     settings: &'a Settings,
     /// The settings in force by now.
     latest: watch::Receiver<Arc<Current>>,
@@ -93,7 +93,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             ),
             stream,
             peer,
-            tls: current.tls.as_ref(),
+            certificate: current.certificate.as_deref(),
             latest,
             queue,
             stop,
@@ -246,7 +246,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     /// Whatever the client sent behind STARTTLS came in plain text and is thrown away unseen: nobody
     /// on the way may put commands into the encrypted session (RFC 3207 section 4.2).
     async fn start_tls(&mut self, reply: &Reply) -> io::Result<Option<Ended>> {
-        let Some(config) = self.tls else {
+        let Some(certificate) = self.certificate else {
             // Offered only with a certificate.
             self.reply(&replies::STORAGE_FAILED);
             return Ok(Some(Ended::Closed));
@@ -257,8 +257,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         self.flush().await?;
         let until = self
             .patience_ends()
-            .min(Instant::now() + self.settings.timeouts.command);
-        let handshake = self.stream.start_tls(Arc::clone(config));
+            .min(Instant::now() + self.settings.timeouts.command.min(HANDSHAKE_MAX));
+        let handshake = self.stream.start_tls(Arc::clone(certificate.config()));
         tokio::select! {
             done = timeout_at(until, handshake) => match done {
                 Ok(done) => done?,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::listener::{Hours, Routing};
+use crate::listener::{CertificateFiles, Hours, Routing};
 use crate::smtp::{BareNewline, Demand, ServerSettings};
 
 /// Settings of one listener.
@@ -24,12 +24,34 @@ pub struct Settings {
     pub routing: Arc<Routing>,
     /// How much single clients have sent: the same for all listeners, for as long as the program runs.
     pub hours: Arc<Hours>,
+    /// TLS towards clients; none: plain text only.
+    pub encryption: Option<Encryption>,
     /// What happens to bare CR and LF in content.
     pub bare_newline: BareNewline,
     /// Bounds of one session and of all.
     pub limits: Limits,
     /// How long a client may take.
     pub timeouts: Timeouts,
+}
+
+/// TLS towards clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encryption {
+    /// When it begins.
+    pub mode: EncryptionMode,
+    /// What the listener proves itself with.
+    pub files: CertificateFiles,
+}
+
+/// When encryption begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncryptionMode {
+    /// With STARTTLS, for clients that ask for it.
+    Optional,
+    /// With STARTTLS, before any mail.
+    Required,
+    /// With the first octet (RFC 8314 section 3.3).
+    Implicit,
 }
 
 /// Bounds of one session and of all.
@@ -66,7 +88,11 @@ impl Settings {
             message_size_max_bytes: self.limits.message_size_max_bytes,
             recipients_max: self.limits.recipients_max,
             errors_max: self.limits.errors_max,
-            starttls: Demand::Never,
+            starttls: match self.encryption.as_ref().map(|encryption| encryption.mode) {
+                None | Some(EncryptionMode::Implicit) => Demand::Never,
+                Some(EncryptionMode::Optional) => Demand::Offered,
+                Some(EncryptionMode::Required) => Demand::Required,
+            },
             auth: Demand::Never,
             auth_in_plain_text: false,
         })

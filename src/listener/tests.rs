@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::peer::Peer;
 use super::session::{Ended, Session};
 use super::transport::Transport;
-use super::{Current, Limits, Routing, Settings, Stop, Table, Timeouts};
+use super::{Current, Limits, Prepared, Routing, Settings, Stop, Table, Timeouts};
 use crate::queue::{self, Queue};
 
 fn routing(account: &str) -> Arc<Routing> {
@@ -36,6 +36,7 @@ fn settings() -> Settings {
         hostname: "relay.test".into(),
         routing: routing("default"),
         hours: Arc::default(),
+        encryption: None,
         bare_newline: crate::smtp::BareNewline::Normalize,
         limits: Limits {
             connections_max: 10,
@@ -58,6 +59,10 @@ fn queue(folder: &TempDir) -> Queue {
     Queue::open(settings).unwrap()
 }
 
+fn current(settings: Settings) -> Arc<Current> {
+    Prepared::read(settings).unwrap().current()
+}
+
 struct Bench {
     client: DuplexStream,
     queue: Queue,
@@ -76,7 +81,7 @@ impl Bench {
         let folder = TempDir::new().unwrap();
         let queue = queue(&folder);
         let (client, server) = duplex(4096);
-        let settings = watch::Sender::new(Current::new(settings));
+        let settings = watch::Sender::new(current(settings));
         let stop = Stop {
             drain: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -215,7 +220,7 @@ async fn a_cut_ends_a_transaction_and_leaves_nothing_of_it() {
 async fn a_message_goes_to_the_account_of_the_settings_of_its_moment() {
     let mut bench = Bench::start();
     assert!(bench.reply().await.starts_with("220 "));
-    bench.settings.send_replace(Current::new(Settings {
+    bench.settings.send_replace(current(Settings {
         routing: routing("renamed"),
         limits: Limits {
             recipients_max: 1,

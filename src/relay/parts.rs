@@ -18,7 +18,7 @@ use crate::admin;
 use crate::alert::Hooks;
 use crate::config::{Account, Settings};
 use crate::delivery::{NoticesHandle, Quota, Tenant};
-use crate::listener::{self, Hours, Listener, Routing, Stop};
+use crate::listener::{self, Hours, Listener, Prepared, Routing, Stop};
 use crate::queue::Queue;
 
 mod switch;
@@ -85,7 +85,7 @@ pub(super) struct Next {
 #[derive(Debug)]
 enum NextListener {
     /// The port of the listener that is called so now.
-    Kept(String, listener::Settings),
+    Kept(String, Prepared),
     Bound(listener::Settings, Listener),
 }
 
@@ -217,31 +217,42 @@ impl Parts {
                 return Vec::new();
             }
         };
+        let mut ready = Vec::new();
+        for part in parts {
+            match spawn_blocking(move || Prepared::read(part)).await {
+                Ok(Ok(part)) => ready.push(part),
+                Ok(Err(problem)) => problems.push(problem.into()),
+                Err(problem) => problems.push(problem.into()),
+            }
+        }
         let mut free: BTreeMap<&String, &Door> = self.listeners.iter().collect();
         let mut next = Vec::new();
         // Those that keep name and port come first: only what is left is anybody's.
         let mut rest = Vec::new();
-        for part in parts {
-            match free.get(&part.name) {
-                Some(door) if door.settings.address == part.address => {
-                    if door.is_changed_by(&part) {
-                        changes.0.push(format!("listener {} changed", part.name));
+        for part in ready {
+            let listener::Settings { name, address, .. } = part.settings();
+            match free.get(name) {
+                Some(door) if door.settings.address == *address => {
+                    if door.is_changed_by(part.settings()) {
+                        changes.0.push(format!("listener {name} changed"));
                     }
-                    free.remove(&part.name);
-                    next.push(NextListener::Kept(part.name.clone(), part));
+                    free.remove(name);
+                    next.push(NextListener::Kept(name.clone(), part));
                 }
                 _ => rest.push(part),
             }
         }
         let mut unbound = Vec::new();
         for part in rest {
-            let same = free.iter().find(|(_, door)| {
-                door.settings.address == part.address && part.address.port() != 0
-            });
+            let address = part.settings().address;
+            let same = free
+                .iter()
+                .find(|(_, door)| door.settings.address == address && address.port() != 0);
             match same.map(|(name, _)| (*name).clone()) {
                 Some(name) => {
                     free.remove(&name);
-                    let change = format!("listener {name} is now listener {}", part.name);
+                    let change =
+                        format!("listener {name} is now listener {}", part.settings().name);
                     changes.0.push(change);
                     next.push(NextListener::Kept(name, part));
                 }
@@ -249,8 +260,9 @@ impl Parts {
             }
         }
         let leaving: Vec<&listener::Handle> = free.values().map(|door| &door.handle).collect();
-        for part in unbound {
-            match Listener::bind(part.clone(), &leaving).await {
+        for ready in unbound {
+            let part = ready.settings().clone();
+            match Listener::bind(ready, &leaving).await {
                 Ok(listener) => {
                     let address = listener.local_address().unwrap_or(part.address);
                     let change = format!("listener {} opened on {address}", part.name);
@@ -351,7 +363,7 @@ impl Parts {
         let listeners = next.listeners.iter().filter_map(|listener| match listener {
             NextListener::Kept(before, part) => {
                 let door = self.listeners.get(before)?;
-                Some((part.name.clone(), door.local_address))
+                Some((part.settings().name.clone(), door.local_address))
             }
             NextListener::Bound(part, listener) => {
                 let address = listener.local_address().unwrap_or(part.address);

@@ -1,14 +1,21 @@
 //! A client that says exactly what it is told to.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use super::within;
 
+/// What a client speaks over.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Wire for S {}
+
 pub struct Client {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Wire>>,
     pub greeting: String,
 }
 
@@ -17,13 +24,32 @@ impl Client {
         Self::over(TcpStream::connect(address).await.unwrap()).await
     }
 
-    pub async fn over(stream: TcpStream) -> Self {
+    pub async fn over(stream: impl Wire + 'static) -> Self {
         let mut client = Self {
-            stream: BufReader::new(stream),
+            stream: BufReader::new(Box::new(stream)),
             greeting: String::new(),
         };
         client.greeting = client.reply().await;
         client
+    }
+
+    /// TLS from the first octet; trusts the certificates in `ca_file` alone, for `localhost`.
+    pub async fn connect_tls(address: SocketAddr, ca_file: &Path) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address).await.unwrap();
+        Ok(Self::over(shake_hands(stream, ca_file).await?).await)
+    }
+
+    /// STARTTLS, with `behind` written in the same breath.
+    pub async fn start_tls(mut self, ca_file: &Path, behind: &[u8]) -> Self {
+        self.write(&[b"STARTTLS\r\n", behind].concat()).await;
+        let reply = self.reply().await;
+        assert!(reply.starts_with("220 2.0.0 "), "{reply}");
+        assert_eq!(self.stream.buffer(), b"");
+        let stream = self.stream.into_inner();
+        Self {
+            stream: BufReader::new(Box::new(shake_hands(stream, ca_file).await.unwrap())),
+            greeting: self.greeting,
+        }
     }
 
     /// Octets as they are.
@@ -103,4 +129,18 @@ impl Client {
         .await;
         String::from_utf8_lossy(&rest).into_owned()
     }
+}
+
+async fn shake_hands<S: Wire>(
+    stream: S,
+    ca_file: &Path,
+) -> std::io::Result<tokio_rustls::client::TlsStream<S>> {
+    exorelay::tls::install_provider();
+    let config = exorelay::tls::client_config(Some(ca_file)).unwrap();
+    let name = "localhost".try_into().unwrap();
+    within(
+        "the handshake",
+        TlsConnector::from(config).connect(name, stream),
+    )
+    .await
 }

@@ -145,16 +145,14 @@ async fn routes_that_change_within_a_message_hold_for_it() {
     bench.says("MAIL FROM:<x@contoso.com>", "250 ").await;
     bench.says("RCPT TO:<y@a.example>", "250 ").await;
     bench.says("DATA", "354 ").await;
-    bench.settings.send_replace(Current::new(to("new")));
+    bench.settings.send_replace(current(to("new")));
     bench.says("x\r\n.", "250 2.0.0 ").await;
     assert_eq!(bench.queued("new").await.len(), 1);
 
     bench.says("MAIL FROM:<x@contoso.com>", "250 ").await;
     bench.says("RCPT TO:<y@a.example>", "250 ").await;
     bench.says("DATA", "354 ").await;
-    bench
-        .settings
-        .send_replace(Current::new(with(Table::default())));
+    bench.settings.send_replace(current(with(Table::default())));
     bench
         .says("x\r\n.", "550 5.7.1 No account takes mail")
         .await;

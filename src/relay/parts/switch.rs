@@ -56,15 +56,14 @@ impl Parts {
         let mut before = std::mem::take(&mut self.listeners);
         for listener in next {
             let (name, door) = match listener {
-                NextListener::Kept(name, settings) => {
+                NextListener::Kept(name, prepared) => {
                     // Nothing but a switch takes listeners away.
                     let Some(mut door) = before.remove(&name) else {
                         continue;
                     };
-                    if door.settings != settings {
-                        door.handle.apply(settings.clone());
-                        door.settings = settings;
-                    }
+                    // Always: files may hold something else now under the same name.
+                    door.settings = prepared.settings().clone();
+                    door.handle.apply(prepared);
                     (door.settings.name.clone(), door)
                 }
                 NextListener::Bound(settings, listener) => {
