@@ -148,6 +148,7 @@ fn submission() -> Submission {
             listener: "local".into(),
             client: "127.0.0.1".into(),
             helo: "scanner.contoso.local".into(),
+            ..Origin::default()
         },
         subject: Some("Scan of the third floor".into()),
         message_id: Some("<20261120100000.1@contoso.com>".into()),

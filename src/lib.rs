@@ -8,7 +8,7 @@
 //! alert                   calls for help, which need no mail
 //! queue       oauth       what outlives a connection      (sandbox: the other side, for trying out)
 //! smtp                    the codec and two machines, without I/O
-//! mail   secret   telemetry   tls   proxy   shared words
+//! mail   secret   telemetry   tls   proxy   unix_socket   shared words
 //! ```
 //!
 //! Imports point downwards only; a test keeps it so.
@@ -30,3 +30,4 @@ pub mod secret;
 pub mod smtp;
 pub mod telemetry;
 pub mod tls;
+pub mod unix_socket;

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{PartError, Settings};
-use crate::listener::{BindError, PrepareError, Stop};
+use crate::listener::{BindError, Inherited, PrepareError, Stop};
 use crate::oauth;
 use crate::queue::{OpenError, Queue};
 use crate::tls::TlsError;
@@ -110,15 +110,16 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Opens queue and ports. Nothing is asked of the network: Entra and Exchange may be away.
-    pub async fn open(settings: &Settings) -> Result<Self, Refused> {
+    /// Opens queue and ports; `inherited` are those that are open already. Nothing is asked of the network:
+    /// Entra and Exchange may be away.
+    pub async fn open(settings: &Settings, inherited: Inherited) -> Result<Self, Refused> {
         let queue = open_queue(settings).await?;
         let stop = Stop {
             drain: CancellationToken::new(),
             cut: CancellationToken::new(),
             grace: GRACE,
         };
-        let parts = Parts::new(queue, stop);
+        let parts = Parts::new(queue, stop, inherited);
         let next = parts.prepare(settings).await?;
         parts.view.show(parts.shown(&next));
         let (reloader, requests) = Reloader::new();

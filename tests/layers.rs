@@ -19,7 +19,7 @@ const FLOORS: [&[&str]; 10] = [
     &["sandbox"],
     &["queue", "oauth"],
     &["smtp"],
-    &["mail", "tls", "proxy"],
+    &["mail", "tls", "proxy", "unix_socket"],
     &["secret", "telemetry"],
 ];
 

@@ -3,8 +3,10 @@
 
 mod support;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use exorelay::queue::HistoryFilter;
 use support::{Bench, Client, settings_text};
 use tempfile::TempDir;
 
@@ -158,6 +160,15 @@ async fn implicit_tls_begins_with_the_first_octet() {
         .await;
     let delivered = bench.delivered(1).await;
     assert!(received(&delivered[0]).contains("with ESMTPS id"));
+    let mut versions = Vec::new();
+    let reader = bench.relay.view.queue.reader();
+    reader
+        .history(&HistoryFilter::default(), |message| {
+            versions.push(message.tls);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!(versions, [Some("TLS 1.3".to_owned())]);
 
     // Plain SMTP gets no greeting, and the listener lives on.
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();

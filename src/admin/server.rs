@@ -1,7 +1,7 @@
 //! Answers on the admin socket for as long as the daemon lives.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,46 +12,15 @@ use super::protocol::StatusSource;
 use super::routes::{self, Answers};
 use super::socket::Socket;
 use crate::queue::Queue;
+use crate::unix_socket::UnixSocketError;
 
 /// How long answers under way may take once the daemon stops.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Why the admin socket cannot be had.
+/// The admin socket cannot be made.
 #[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// Not made here: its owner and mode are the operator's, or systemd's, to choose.
-    #[error(
-        "admin socket: the folder {path} does not exist; create it or set another admin.socket"
-    )]
-    NoFolder {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// A daemon that lives.
-    #[error(
-        "admin socket {path}: another process answers there; stop it or set another admin.socket"
-    )]
-    InUse {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// Somebody's file, which is left alone.
-    #[error(
-        "admin socket {path}: is a file of another kind; remove it or set another admin.socket"
-    )]
-    NotASocket {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The system refuses.
-    #[error("admin socket {path}: {source}; its folder must belong to the daemon's user")]
-    Io {
-        /// What was touched.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
+#[error("admin socket: {0}, or set another admin.socket")]
+pub struct BindError(#[from] pub UnixSocketError);
 
 /// A bound admin socket, not yet answering.
 #[derive(Debug)]

@@ -23,6 +23,7 @@ use crate::mail::{BodyType, Envelope, Mailbox, Recipient, ReversePath};
 use crate::queue::{
     Action, Filter, MessageRecord, MessageState, Origin, Queue, QueueId, Selection, Submission,
 };
+use crate::unix_socket::UnixSocketError;
 
 struct Bench {
     folder: TempDir,
@@ -155,6 +156,7 @@ fn submission() -> Submission {
             listener: "local".into(),
             client: "127.0.0.1".into(),
             helo: "scanner".into(),
+            ..Origin::default()
         },
         subject: Some("Scan from the lobby".into()),
         message_id: Some("<1@scanner>".into()),
@@ -346,7 +348,10 @@ async fn socket_is_for_owner_and_group_and_goes_with_the_server() {
     assert_eq!(mode & 0o777, 0o660);
     bench.client().status().await.unwrap();
     let second = Server::bind(&bench.socket()).unwrap_err();
-    assert!(matches!(second, BindError::InUse { .. }), "{second}");
+    assert!(
+        matches!(second, BindError(UnixSocketError::InUse { .. })),
+        "{second}"
+    );
     bench.stop.cancel();
     bench.server.await.unwrap().unwrap();
     assert!(!bench.folder.path().join("admin.sock").exists());
@@ -369,7 +374,10 @@ async fn stale_socket_is_replaced_and_another_file_is_not() {
 
     std::fs::write(&path, "an operator's notes").unwrap();
     let error = Server::bind(&path).unwrap_err();
-    assert!(matches!(error, BindError::NotASocket { .. }), "{error}");
+    assert!(
+        matches!(error, BindError(UnixSocketError::NotASocket { .. })),
+        "{error}"
+    );
     assert!(path.exists());
 }
 
@@ -392,7 +400,10 @@ async fn socket_needs_a_folder_and_may_have_any_name() {
     let folder = TempDir::new().unwrap();
     let missing = folder.path().join("run/admin.sock");
     let error = Server::bind(&missing).unwrap_err();
-    assert!(matches!(error, BindError::NoFolder { .. }), "{error}");
+    assert!(
+        matches!(error, BindError(UnixSocketError::NoFolder { .. })),
+        "{error}"
+    );
     assert!(error.to_string().contains("set another admin.socket"));
     let odd = folder
         .path()

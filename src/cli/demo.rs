@@ -19,6 +19,7 @@ use crate::cli::sandbox::{cannot_start, settings_for};
 use crate::cli::signals::Signals;
 use crate::cli::{CliError, Exit};
 use crate::config;
+use crate::listener::Inherited;
 use crate::oauth::TokenStatus;
 use crate::queue::{MessageDetail, MessageState, QueueId};
 use crate::relay::View;
@@ -76,7 +77,7 @@ fn demonstrate(args: &Args) -> Result<(), CliError> {
         let stop = CancellationToken::new();
         tokio::spawn(Signals::catch()?.stop(stop.clone()));
         let (ready, view) = oneshot::channel();
-        let daemon = serve(&loaded, stop.clone(), |relay| {
+        let daemon = serve(&loaded, Inherited::default(), stop.clone(), |relay| {
             drop(ready.send(relay.view()));
         });
         let show = async {
@@ -157,8 +158,12 @@ fn explain(view: &View, sandbox: &Sandbox, path: &Path) -> Result<(), CliError> 
 async fn send_one(view: &Arc<View>, sandbox: &Sandbox) -> Result<(), CliError> {
     let failed =
         |step: &str| CliError::new(Exit::Failed, format!("the demonstration failed: {step}"));
-    let first = view.now().listeners.first().cloned();
-    let Some((_, address)) = first else {
+    let shown = view.now();
+    let mut ports = shown
+        .listeners
+        .iter()
+        .filter_map(|(_, address)| address.tcp());
+    let Some(address) = ports.next() else {
         return Err(failed("no listener"));
     };
     say(&format!("listening            {address}\n"))?;

@@ -10,6 +10,7 @@ use crate::cli::context::Context;
 use crate::cli::signals::{Signal, Signals};
 use crate::cli::{CliError, Exit};
 use crate::config::Loaded;
+use crate::listener::Inherited;
 use crate::queue::OpenError;
 use crate::relay::{Changes, Refused, Relay, ReloadError, Reloader, RunError, StartError};
 use crate::telemetry;
@@ -36,11 +37,13 @@ fn daemon(context: &Context, loaded: &Loaded) -> Result<(), CliError> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    // Before there are threads: it changes the environment.
+    let inherited = Inherited::take();
     runtime()?.block_on(async {
         // Before anything else: a signal that nobody catches yet would end the daemon.
         let signals = Signals::catch()?;
         let stop = CancellationToken::new();
-        serve(loaded, stop.clone(), |relay| {
+        serve(loaded, inherited, stop.clone(), |relay| {
             let obedience = Obedience {
                 context: context.clone(),
                 stop,
@@ -141,10 +144,11 @@ pub(super) fn runtime() -> Result<Runtime, CliError> {
 /// The daemon itself; `ready` is called once every port is open.
 pub(super) async fn serve(
     loaded: &Loaded,
+    inherited: Inherited,
     stop: CancellationToken,
     ready: impl FnOnce(&Relay),
 ) -> Result<(), CliError> {
-    let relay = Relay::open(&loaded.settings)
+    let relay = Relay::open(&loaded.settings, inherited)
         .await
         .map_err(|error| cannot_start(&error))?;
     let view = relay.view();

@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::reader::Table;
 use super::setting::words;
-use super::value::{AddressPattern, ListenAddress, Size};
+use super::value::{AddressPattern, ListenAddress, Mode, Size};
 
 /// One socket for clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Listener {
     pub name: String,
     /// Where it listens.
     pub address: ListenAddress,
+    /// Permissions of a Unix socket.
+    pub socket_mode: u32,
     /// Networks that may connect; compare canonical (unmapped) peer addresses.
     pub allow: Vec<IpNet>,
     /// What it asks of TLS.
@@ -124,6 +126,7 @@ impl Listener {
         let listener = Self {
             // Without an address there is a problem already, and only the other keys are read on.
             address: address.clone().unwrap_or_else(local_address),
+            socket_mode: table.read("socket_mode", Mode(0o660)).0,
             allow: table.read("allow", loopback),
             tls: table.read("tls", ListenerTls::None),
             certificate: table.read("certificate", None),

@@ -23,12 +23,6 @@ pub enum PartError {
         /// The listener's name.
         listener: String,
     },
-    /// A kind of address that a listener cannot be opened on.
-    #[error("listener.{listener}.address: only ADDRESS:PORT is supported by this version yet")]
-    Address {
-        /// The listener's name.
-        listener: String,
-    },
     /// The token endpoint.
     #[error("account.{account}.oauth.token_url: {source}")]
     TokenUrl {
@@ -115,10 +109,13 @@ impl Settings {
         hours: Arc<listener::Hours>,
     ) -> Result<listener::Settings, PartError> {
         let listener = || section.name.clone();
-        let ListenAddress::Tcp(address) = section.address else {
-            return Err(PartError::Address {
-                listener: listener(),
-            });
+        let address = match &section.address {
+            ListenAddress::Tcp(address) => listener::Address::Tcp(*address),
+            ListenAddress::Unix(path) => listener::Address::Unix {
+                path: path.clone(),
+                mode: section.socket_mode,
+            },
+            ListenAddress::Systemd(name) => listener::Address::Systemd(name.clone()),
         };
         if !self.has_a_way(section) {
             return Err(PartError::NoAccount {

@@ -9,7 +9,6 @@ use super::listener::{Listener, ListenerAuth};
 use super::operation::LogFormat;
 use super::reader::Report;
 use super::settings::Settings;
-use super::value::ListenAddress;
 
 /// Whether it is switched on, its key, and what it is in the operator's words.
 type Refusal<T> = (fn(&T) -> bool, &'static str, &'static str);
@@ -29,16 +28,6 @@ const EVERYWHERE: &[Refusal<Settings>] = &[
 ];
 
 const LISTENER: &[Refusal<Listener>] = &[
-    (
-        |l| matches!(l.address, ListenAddress::Unix(_)),
-        "address",
-        "a Unix socket",
-    ),
-    (
-        |l| matches!(l.address, ListenAddress::Systemd(_)),
-        "address",
-        "socket activation",
-    ),
     (
         |l| l.auth != ListenerAuth::None,
         "auth",

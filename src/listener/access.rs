@@ -42,6 +42,7 @@ impl Access {
         })
     }
 
+    /// A local process has got through the mode of the socket: `allow` is for networks.
     pub(super) fn admit(
         self: &Arc<Self>,
         client: Peer,

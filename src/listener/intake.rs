@@ -24,6 +24,10 @@ pub(super) struct Client<'a> {
     /// Empty when the client gave none, or none that is a name.
     pub(super) helo: &'a str,
     pub(super) protocol: &'a str,
+    /// The protocol version of its TLS.
+    pub(super) tls: Option<&'a str>,
+    /// Whom it authenticated as.
+    pub(super) login: Option<&'a str>,
 }
 
 /// Takes content in until its end. Content that is refused is still read to its end, so that the
@@ -200,6 +204,8 @@ impl Intake {
                 listener: latest.name.clone(),
                 client: event.client.to_owned(),
                 helo: client.helo.to_owned(),
+                tls: client.tls.map(str::to_owned),
+                auth_name: client.login.map(str::to_owned),
             },
             subject: subject.clone(),
             message_id: seen.message_id.clone(),

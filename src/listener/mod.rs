@@ -5,8 +5,10 @@
 //! content for each session. It knows nothing of delivery: the queue is where they meet.
 
 mod access;
+mod address;
 mod certificate;
 mod hours;
+mod inherited;
 mod intake;
 mod peer;
 mod prepared;
@@ -20,13 +22,13 @@ mod socket;
 mod tests;
 mod transport;
 
+use std::fs::File;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -40,10 +42,13 @@ use certificate::Certificate;
 use peer::Peer;
 use repeats::Repeats;
 use session::Session;
+use socket::{Connection, Socket};
 use transport::Transport;
 
+pub use address::Address;
 pub use certificate::{CertificateError, CertificateFiles};
 pub use hours::Hours;
+pub use inherited::Inherited;
 pub use prepared::{PrepareError, Prepared};
 pub use routing::{Client, Pattern, Route, Routing, Sender, Table};
 pub use settings::{Encryption, EncryptionMode, Limits, Settings, Timeouts};
@@ -53,7 +58,7 @@ pub use settings::{Encryption, EncryptionMode, Limits, Settings, Timeouts};
 #[error("listener.{name}: cannot listen on {address}: {source}{}", remedy(.source))]
 pub struct BindError {
     name: String,
-    address: SocketAddr,
+    address: Address,
     source: io::Error,
 }
 
@@ -72,7 +77,7 @@ fn remedy(error: &io::Error) -> &'static str {
 #[derive(Debug)]
 pub struct Listener {
     current: watch::Sender<Arc<Current>>,
-    socket: Arc<TcpListener>,
+    socket: Arc<Socket>,
     closed: CancellationToken,
 }
 
@@ -81,7 +86,7 @@ pub struct Listener {
 pub struct Handle {
     current: watch::Sender<Arc<Current>>,
     /// Weak, so that the port closes when the listener wants it to.
-    socket: Weak<TcpListener>,
+    socket: Weak<Socket>,
     closed: CancellationToken,
 }
 
@@ -157,9 +162,13 @@ const FAREWELL: Duration = Duration::from_secs(1);
 impl Listener {
     /// Opens the port. `leaving` are listeners whose ports are about to be closed: one of them may hold
     /// this very port, on other addresses or on more of them.
-    pub async fn bind(prepared: Prepared, leaving: &[&Handle]) -> Result<Self, BindError> {
-        let address = prepared.settings.address;
-        match socket::bind(address, leaving).await {
+    pub async fn bind(
+        prepared: Prepared,
+        inherited: &Inherited,
+        leaving: &[&Handle],
+    ) -> Result<Self, BindError> {
+        let address = prepared.settings.address.clone();
+        match Socket::open(&address, inherited, leaving).await {
             Ok(socket) => Ok(Self {
                 current: watch::Sender::new(prepared.current()),
                 socket: Arc::new(socket),
@@ -174,8 +183,12 @@ impl Listener {
     }
 
     /// Where it listens, with the port that was taken.
-    pub fn local_address(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+    pub fn local_address(&self) -> Address {
+        let address = self.current.borrow().settings.address.clone();
+        match (&address, self.socket.tcp_address()) {
+            (Address::Tcp(_), Some(taken)) => Address::Tcp(taken),
+            _ => address,
+        }
     }
 
     /// For whoever changes its settings while it runs.
@@ -237,7 +250,7 @@ impl Handle {
 
 /// Takes connections until the drain begins; those that wait in the backlog then are told.
 async fn accept(
-    socket: &TcpListener,
+    socket: &Socket,
     current: &watch::Sender<Arc<Current>>,
     queue: &Queue,
     stop: &Stop,
@@ -264,14 +277,22 @@ async fn accept(
                 }
             }
         };
-        let peer = Peer::network(peer.ip());
         match access.admit(peer, settings) {
             Ok(admission) => {
                 let (queue, stop) = (queue.clone(), stop.clone());
                 let current = current.for_client(peer);
                 sessions.spawn(async move {
                     let _admission = admission;
-                    serve(stream, peer, &current, latest, &queue, &stop).await;
+                    match stream {
+                        Connection::Tcp(stream) => {
+                            // Replies are gathered into one write; waiting for more would only add delay.
+                            let _ = stream.set_nodelay(true);
+                            serve(stream, peer, &current, latest, &queue, &stop).await;
+                        }
+                        Connection::Unix(stream) => {
+                            serve(stream, peer, &current, latest, &queue, &stop).await;
+                        }
+                    }
                 });
             }
             Err(denied) => {
@@ -280,14 +301,13 @@ async fn accept(
                     Denied::Network => replies::ACCESS_DENIED,
                     Denied::Total | Denied::Client => replies::TOO_MANY_CONNECTIONS,
                 };
-                // The socket stays non-blocking.
-                if let Ok(stream) = stream.into_std() {
+                if let Ok(stream) = stream.into_file() {
                     say(&stream, &reply);
                 }
             }
         }
     }
-    for stream in socket::waiting(socket) {
+    for stream in socket.waiting() {
         say(&stream, &replies::STOPPING);
     }
 }
@@ -312,15 +332,13 @@ async fn watch_certificate(current: &watch::Sender<Arc<Current>>) {
 }
 
 async fn serve(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: Peer,
     current: &Current,
     latest: watch::Receiver<Arc<Current>>,
     queue: &Queue,
     stop: &Stop,
 ) {
-    // Replies are gathered into one write; waiting for more would only add delay.
-    let _ = stream.set_nodelay(true);
     let listener = current.settings.name.as_str();
     let mut stream = Transport::Plain(stream);
     if let (Some(EncryptionMode::Implicit), Some(certificate)) = (
@@ -356,7 +374,7 @@ async fn serve(
 }
 
 /// One short write, which the empty send buffer takes; then the connection is closed.
-fn say(mut stream: &std::net::TcpStream, reply: &Reply) {
+fn say(mut stream: &File, reply: &Reply) {
     let mut output = BytesMut::new();
     reply.encode(&mut output);
     // Who has gone already need not be told.

@@ -8,6 +8,8 @@ use std::net::IpAddr;
 pub(crate) enum Peer {
     /// Over TCP; an IPv4 address mapped into IPv6 counts as IPv4.
     Network(IpAddr),
+    /// Over a Unix socket: the user id of the process.
+    Local(u32),
 }
 
 impl Peer {
@@ -15,20 +17,21 @@ impl Peer {
         Self::Network(address.to_canonical())
     }
 
-    /// What networks are compared with.
-    #[allow(clippy::unnecessary_wraps)]
+    /// What networks are compared with; a local process is in none.
     pub(crate) fn address(self) -> Option<IpAddr> {
         match self {
             Self::Network(address) => Some(address),
+            Self::Local(_) => None,
         }
     }
 }
 
-/// As it stands in logs, the history and the shares of the queue.
+/// As it stands in logs, the history and the shares of the queue: an address, or `uid:1000`.
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Network(address) => address.fmt(f),
+            Self::Local(user) => write!(f, "uid:{user}"),
         }
     }
 }

@@ -276,7 +276,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         draft: Draft,
     ) -> io::Result<Option<Ended>> {
         let latest = Arc::clone(&self.latest.borrow());
-        let peer = client(&self.machine, self.peer);
+        let peer = client(&self.machine, &self.stream, self.peer);
         let mut intake = Intake::new(self.settings, &latest.settings, peer, envelope, draft);
         let mut block = CONTENT_INPUT_BYTES;
         loop {
@@ -293,7 +293,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             }
         }
         let latest = Arc::clone(&self.latest.borrow());
-        let peer = client(&self.machine, self.peer);
+        let peer = client(&self.machine, &self.stream, self.peer);
         let reply = intake.commit(&latest.settings, &latest.repeats, peer).await;
         if reply.severity() == Severity::Completed
             && let Some(place) = self.place.take()
@@ -380,10 +380,16 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     }
 }
 
-fn client(machine: &Machine, peer: Peer) -> Client<'_> {
+fn client<'a, S: AsyncRead + AsyncWrite + Unpin>(
+    machine: &'a Machine,
+    stream: &Transport<S>,
+    peer: Peer,
+) -> Client<'a> {
     Client {
         peer,
         helo: machine.helo_name().unwrap_or_default(),
         protocol: machine.protocol(),
+        tls: stream.tls_version(),
+        login: machine.login_name(),
     }
 }

@@ -1,12 +1,11 @@
 //! What one listener needs to know.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::listener::{CertificateFiles, Hours, Routing};
+use crate::listener::{Address, CertificateFiles, Hours, Routing};
 use crate::smtp::{BareNewline, Demand, ServerSettings};
 
 /// Settings of one listener.
@@ -14,8 +13,8 @@ use crate::smtp::{BareNewline, Demand, ServerSettings};
 pub struct Settings {
     /// The NAME of `[listener.NAME]`.
     pub name: String,
-    /// Where it listens; port 0 takes any free one.
-    pub address: SocketAddr,
+    /// Where it listens.
+    pub address: Address,
     /// Networks that may connect.
     pub allow: Vec<IpNet>,
     /// What the relay calls itself.

@@ -31,7 +31,7 @@ fn routing(account: &str) -> Arc<Routing> {
 fn settings() -> Settings {
     Settings {
         name: "local".into(),
-        address: ([127, 0, 0, 1], 0).into(),
+        address: super::Address::Tcp(([127, 0, 0, 1], 0).into()),
         allow: vec!["127.0.0.0/8".parse().unwrap()],
         hostname: "relay.test".into(),
         routing: routing("default"),

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::ServerConfig;
+use rustls::{ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -19,6 +19,18 @@ pub(super) enum Transport<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
+    /// The protocol version, as people write it; none: plain text.
+    pub(super) fn tls_version(&self) -> Option<&'static str> {
+        let Self::Tls(stream) = self else {
+            return None;
+        };
+        Some(match stream.get_ref().1.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+            Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
+            Some(_) | None => "TLS",
+        })
+    }
+
     /// Shakes hands as a server. What the client sent before must have been thrown away.
     ///
     /// # Cancel safety

@@ -40,6 +40,12 @@ pub struct ImportRequest {
     pub client: String,
     /// What the client called itself.
     pub helo: String,
+    /// The protocol version of the client's TLS; none: plain text.
+    #[serde(default)]
+    pub tls: Option<String>,
+    /// Whom the client authenticated as.
+    #[serde(default)]
+    pub auth_name: Option<String>,
     /// For a message without From, if there is no reverse-path.
     pub mailbox: String,
     /// For a message without Message-ID.
@@ -164,6 +170,8 @@ impl ImportRequest {
             listener: sidecar.message.listener.clone(),
             client: sidecar.message.client.clone(),
             helo: sidecar.message.helo.clone(),
+            tls: sidecar.message.tls.clone(),
+            auth_name: sidecar.message.auth_name.clone(),
             mailbox: String::new(),
             hostname: String::new(),
             detail: Some(format!(
@@ -287,6 +295,8 @@ impl Import {
                 listener: self.request.listener,
                 client: self.request.client,
                 helo: self.request.helo,
+                tls: self.request.tls,
+                auth_name: self.request.auth_name,
             },
             subject: seen.subject.as_deref().and_then(subject::decode),
             message_id: seen.message_id.clone(),

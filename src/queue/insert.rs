@@ -34,6 +34,10 @@ pub struct Origin {
     pub client: String,
     /// What it called itself.
     pub helo: String,
+    /// The protocol version of its TLS; none: plain text.
+    pub tls: Option<String>,
+    /// Whom it authenticated as.
+    pub auth_name: Option<String>,
 }
 
 #[derive(Debug)]
@@ -166,9 +170,9 @@ fn insert_row(
         .prepare_cached(
             "INSERT INTO message (id, state, account, due_ms, born_ms, received_wall_ms, attempts,
                  size_bytes, stored, reverse_path, eight_bit, smtputf8, listener, client, helo,
-                 subject, message_id, ret, envelope_id)
+                 subject, message_id, ret, envelope_id, tls, auth_name)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
-                 ?17, ?18)",
+                 ?17, ?18, ?19, ?20)",
         )?
         .execute(params![
             id.as_str(),
@@ -192,6 +196,8 @@ fn insert_row(
             submission.message_id,
             envelope.ret().map(|ret| ret.to_string()),
             envelope.envelope_id().map(ToString::to_string),
+            submission.origin.tls,
+            submission.origin.auth_name,
         ])?;
     let seq = connection.last_insert_rowid();
     let mut recipient = connection.prepare_cached(

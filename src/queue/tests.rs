@@ -71,6 +71,7 @@ pub(super) fn submission(recipients: &[&str]) -> Submission {
             listener: "local".into(),
             client: "127.0.0.1".into(),
             helo: "scanner".into(),
+            ..Origin::default()
         },
         subject: Some("Scan".into()),
         message_id: Some("<1@scanner>".into()),

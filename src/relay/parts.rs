@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use crate::admin;
 use crate::alert::Hooks;
 use crate::config::{Account, Settings};
 use crate::delivery::{NoticesHandle, Quota, Tenant};
-use crate::listener::{self, Hours, Listener, Prepared, Routing, Stop};
+use crate::listener::{self, Address, Hours, Inherited, Listener, Prepared, Routing, Stop};
 use crate::queue::Queue;
 
 mod switch;
@@ -41,6 +40,8 @@ pub(super) struct Parts {
     hours: Arc<Hours>,
     /// None before the start.
     settings: Option<Settings>,
+    /// From systemd.
+    inherited: Inherited,
     listeners: BTreeMap<String, Door>,
     accounts: BTreeMap<String, Running>,
     /// Quotas of mailboxes that no account uses any more, until a minute has passed.
@@ -56,7 +57,7 @@ pub(super) struct Parts {
 #[derive(Debug)]
 struct Door {
     settings: listener::Settings,
-    local_address: SocketAddr,
+    local_address: Address,
     handle: listener::Handle,
     drain: CancellationToken,
 }
@@ -110,7 +111,7 @@ impl Door {
 }
 
 impl Parts {
-    pub(super) fn new(queue: Queue, stop: Stop) -> Self {
+    pub(super) fn new(queue: Queue, stop: Stop, inherited: Inherited) -> Self {
         Self {
             view: Arc::new(View::new(queue.clone())),
             queue,
@@ -120,6 +121,7 @@ impl Parts {
             answering: JoinSet::new(),
             answers: CancellationToken::new(),
             hours: Arc::default(),
+            inherited,
             settings: None,
             listeners: BTreeMap::new(),
             accounts: BTreeMap::new(),
@@ -244,10 +246,10 @@ impl Parts {
         }
         let mut unbound = Vec::new();
         for part in rest {
-            let address = part.settings().address;
+            let address = &part.settings().address;
             let same = free
                 .iter()
-                .find(|(_, door)| door.settings.address == address && address.port() != 0);
+                .find(|(_, door)| door.settings.address == *address && !address.is_any());
             match same.map(|(name, _)| (*name).clone()) {
                 Some(name) => {
                     free.remove(&name);
@@ -262,9 +264,9 @@ impl Parts {
         let leaving: Vec<&listener::Handle> = free.values().map(|door| &door.handle).collect();
         for ready in unbound {
             let part = ready.settings().clone();
-            match Listener::bind(ready, &leaving).await {
+            match Listener::bind(ready, &self.inherited, &leaving).await {
                 Ok(listener) => {
-                    let address = listener.local_address().unwrap_or(part.address);
+                    let address = listener.local_address();
                     let change = format!("listener {} opened on {address}", part.name);
                     changes.0.push(change);
                     next.push(NextListener::Bound(part, listener));
@@ -363,10 +365,10 @@ impl Parts {
         let listeners = next.listeners.iter().filter_map(|listener| match listener {
             NextListener::Kept(before, part) => {
                 let door = self.listeners.get(before)?;
-                Some((part.settings().name.clone(), door.local_address))
+                Some((part.settings().name.clone(), door.local_address.clone()))
             }
             NextListener::Bound(part, listener) => {
-                let address = listener.local_address().unwrap_or(part.address);
+                let address = listener.local_address();
                 Some((part.name.clone(), address))
             }
         });

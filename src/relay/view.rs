@@ -1,7 +1,6 @@
 //! What the running relay shows of itself.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -13,7 +12,7 @@ use crate::admin::{
     QueueStatus, Status, StatusFuture, StatusSource, TokenReport, TokenState, wall,
 };
 use crate::delivery::{self, Quota};
-use crate::listener::Routing;
+use crate::listener::{Address, Routing};
 use crate::oauth::TokenStatus;
 use crate::queue::{DeniedSender, MessageState, Queue};
 
@@ -50,7 +49,7 @@ pub struct Shown {
     /// The name in greetings.
     pub hostname: String,
     /// Each listener's name and address.
-    pub listeners: Vec<(String, SocketAddr)>,
+    pub listeners: Vec<(String, Address)>,
     /// Every account.
     pub accounts: Vec<AccountView>,
     /// The way of all mail.
@@ -125,7 +124,7 @@ impl StatusSource for View {
     }
 }
 
-fn listener((name, address): &(String, SocketAddr)) -> ListenerStatus {
+fn listener((name, address): &(String, Address)) -> ListenerStatus {
     ListenerStatus {
         name: name.clone(),
         address: address.to_string(),

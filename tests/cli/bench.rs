@@ -122,6 +122,7 @@ pub(crate) fn submission(account: &str) -> Submission {
             listener: "local".into(),
             client: "10.20.1.15".into(),
             helo: "scanner".into(),
+            ..Origin::default()
         },
         subject: Some("Scan from the lobby".into()),
         message_id: Some("<1@scanner>".into()),

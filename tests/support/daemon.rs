@@ -37,7 +37,23 @@ impl Daemon {
     }
 
     /// As [`Daemon::start`], with what `command` has besides.
-    pub fn start_as(mut command: Command, config: &Path) -> Self {
+    pub fn start_as(command: Command, config: &Path) -> Self {
+        let mut daemon = Self::spawn(command, config);
+        let listening = daemon.wait_for("listening");
+        let address = listening.split("address=").nth(1).unwrap();
+        daemon.address = address.split_whitespace().next().unwrap().parse().unwrap();
+        daemon.wait_for("ready");
+        daemon
+    }
+
+    /// As [`Daemon::start_as`], where it has no port of its own.
+    pub fn start_bare(command: Command, config: &Path) -> Self {
+        let mut daemon = Self::spawn(command, config);
+        daemon.wait_for("ready");
+        daemon
+    }
+
+    fn spawn(mut command: Command, config: &Path) -> Self {
         let mut child = command
             .arg("run")
             .stdin(Stdio::null())
@@ -54,17 +70,12 @@ impl Daemon {
                 }
             }
         });
-        let mut daemon = Self {
+        Self {
             child,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             log,
             config: config.to_owned(),
-        };
-        let listening = daemon.wait_for("listening");
-        let address = listening.split("address=").nth(1).unwrap();
-        daemon.address = address.split_whitespace().next().unwrap().parse().unwrap();
-        daemon.wait_for("ready");
-        daemon
+        }
     }
 
     /// The next line of the log that holds `text`.

@@ -22,6 +22,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use exorelay::config;
+use exorelay::listener::Inherited;
 use exorelay::relay::{Changes, Relay, ReloadError, Reloader, View};
 use exorelay::sandbox::{Limits, Sandbox, Settings};
 use std::sync::Arc;
@@ -114,7 +115,9 @@ pub struct Running {
 impl Running {
     pub async fn start(text: &str) -> Self {
         let loaded = load(text);
-        let relay = Relay::open(&loaded.settings).await.unwrap();
+        let relay = Relay::open(&loaded.settings, Inherited::default())
+            .await
+            .unwrap();
         let view = relay.view();
         let stop = CancellationToken::new();
         let (reloader, hurry) = (relay.reloader(), relay.hurry());
@@ -135,7 +138,8 @@ impl Running {
     pub fn address_of(&self, listener: &str) -> SocketAddr {
         let shown = self.view.now();
         let found = shown.listeners.iter().find(|(name, _)| name == listener);
-        found.unwrap_or_else(|| panic!("no listener {listener}")).1
+        let (_, address) = found.unwrap_or_else(|| panic!("no listener {listener}"));
+        address.tcp().unwrap()
     }
 
     /// How the first account does.

@@ -29,6 +29,8 @@ fn request() -> ImportRequest {
         listener: "import".into(),
         client: String::new(),
         helo: String::new(),
+        tls: None,
+        auth_name: None,
         mailbox: "relay@contoso.com".into(),
         hostname: "relay.test".into(),
         detail: None,

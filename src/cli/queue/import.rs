@@ -204,6 +204,8 @@ impl Args {
             listener: "import".to_owned(),
             client: String::new(),
             helo: String::new(),
+            tls: None,
+            auth_name: None,
             mailbox: String::new(),
             hostname: String::new(),
             detail: Some(format!("from {}", path.display())),

@@ -2,6 +2,7 @@
 
 mod address;
 mod duration;
+mod mode;
 mod name;
 mod network;
 mod secret;
@@ -13,6 +14,7 @@ pub(crate) use duration::parse_duration;
 pub use name::AddressPattern;
 
 pub(super) use address::{UNIX_PATH_MAX_OCTETS, off_loopback, too_long};
+pub(super) use mode::Mode;
 pub(super) use name::{HostName, LogLevel, Tenant, is_guid};
 pub(super) use secret::Secrets;
 pub(super) use size::Size;

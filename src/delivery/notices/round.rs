@@ -369,6 +369,7 @@ fn submission(letterbox: &Letterbox<'_>, composed: &Composed, hostname: &str) ->
             listener: "notice".to_owned(),
             client: "exorelay".to_owned(),
             helo: hostname.to_owned(),
+            ..Origin::default()
         },
         subject: Some(composed.subject.clone()),
         message_id: Some(composed.message_id.clone()),

@@ -176,6 +176,8 @@ async fn a_bare_file_gets_what_it_lacks_and_a_wrong_one_is_refused() {
         listener: "import".into(),
         client: String::new(),
         helo: String::new(),
+        tls: None,
+        auth_name: None,
         mailbox: "relay@contoso.com".into(),
         hostname: "relay.test".into(),
         detail: None,

@@ -69,7 +69,7 @@ impl Parts {
                 NextListener::Bound(settings, listener) => {
                     let drain = self.stop.drain.child_token();
                     let door = Door {
-                        local_address: listener.local_address().unwrap_or(settings.address),
+                        local_address: listener.local_address(),
                         handle: listener.handle(),
                         drain: drain.clone(),
                         settings,

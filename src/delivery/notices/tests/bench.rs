@@ -114,6 +114,7 @@ impl Bench {
                 listener: "local".into(),
                 client: "10.20.1.15".into(),
                 helo: "scanner".into(),
+                ..Origin::default()
             },
             subject: Some("Scan".into()),
             message_id: Some("<1@scanner>".into()),
