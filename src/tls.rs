@@ -1,8 +1,12 @@
 //! TLS towards others: which cryptography provider, and whom it trusts.
 //!
-//! The one module that names the provider (ring). SMTP and HTTP clients share the configuration made
-//! here: TLS 1.2 and 1.3, the trust store of the system through `rustls-platform-verifier`, and
+//! The one room that names the provider (ring), hence also the one that signs with it and looks into
+//! certificates. SMTP and HTTP clients share the configuration made here: TLS 1.2 and 1.3, the trust store of the system through `rustls-platform-verifier`, and
 //! the roots of a `ca_file` where one is set.
+
+mod certificate;
+mod der;
+mod signer;
 
 use std::error::Error;
 use std::fs::File;
@@ -15,6 +19,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
+
+pub use certificate::{Certificate, PublicKey, RsaPublicKey};
+pub use signer::{KeyError, Padding, RSA_BITS, SignError, SigningKey, sha1, sha256};
 
 /// A client configuration cannot be made; every variant is for the operator.
 #[derive(Debug, thiserror::Error)]

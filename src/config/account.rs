@@ -7,13 +7,14 @@ use oauth2::url::Url;
 use oauth2::{AuthUrl, DeviceAuthorizationUrl, RedirectUrl, TokenUrl};
 
 use super::cloud;
+use super::layers::FEDERATED_TOKEN_FILE;
 use super::reader::Table;
 use super::sender::Sender;
-use super::setting::words;
+use super::setting::{Fault, Given, Setting, unknown_word, words};
 use super::upstream::Upstream;
 use super::value::{Endpoint, HttpAddress, Secrets, Tenant};
 use crate::mail::Mailbox;
-use crate::oauth::Cloud;
+use crate::oauth::{AssertionAlgorithm, Cloud};
 use crate::secret::SecretSource;
 
 /// One mailbox to send through.
@@ -37,7 +38,7 @@ pub struct Account {
     pub client_secrets: Vec<SecretSource>,
     /// PEM certificate in place of a secret.
     pub client_certificate: Option<PathBuf>,
-    /// Its PEM key.
+    /// Its PEM key; none: in the certificate's file.
     pub client_certificate_key: Option<PathBuf>,
     /// When secret or certificate run out, as far as the operator knows.
     pub credential_expires: Option<jiff::civil::Date>,
@@ -64,10 +65,26 @@ pub struct Oauth {
     pub redirect_uri: RedirectUrl,
     /// Of a managed identity; none: detected.
     pub identity_endpoint: Option<Url>,
+    /// How an assertion is signed with the client certificate.
+    pub assertion: AssertionAlgorithm,
+    /// Where the token of the other identity provider is; only with `workload_identity`.
+    pub federated_token_file: Option<PathBuf>,
     /// PEM roots to trust besides the system's.
     pub ca_file: Option<PathBuf>,
     /// For one request.
     pub timeout: Duration,
+}
+
+impl Setting for AssertionAlgorithm {
+    fn parse(given: &Given<'_>) -> Result<Self, Fault> {
+        let text = given.text()?;
+        let algorithm = Self::ALL.into_iter().find(|known| known.name() == text);
+        algorithm.ok_or_else(|| unknown_word(text, &Self::ALL.map(Self::name)))
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        self.name().into()
+    }
 }
 
 words! {
@@ -175,6 +192,12 @@ impl Oauth {
             scope,
             redirect_uri: RedirectUrl::new(redirect_uri).ok()?,
             identity_endpoint: identity_endpoint.map(|HttpAddress(url)| url),
+            assertion: table.read("assertion", AssertionAlgorithm::default()),
+            federated_token_file: if access == Access::WorkloadIdentity {
+                table.or_platform("federated_token_file", FEDERATED_TOKEN_FILE)
+            } else {
+                table.read("federated_token_file", None)
+            },
             ca_file: table.read("ca_file", None),
             timeout: table.bounded(
                 "timeout",

@@ -143,9 +143,11 @@ impl<'a> Check<'a> {
         let key = |key: &str| format!("account.{}.{key}", account.name);
         match account.access {
             Access::Application => self.application(account),
-            Access::Delegated | Access::WorkloadIdentity => self.client_id(account),
+            Access::WorkloadIdentity => self.workload_identity(account),
+            Access::Delegated => self.client_id(account),
             Access::ManagedIdentity => {}
         }
+        self.idle(account);
         if account.client_certificate.is_some() && !account.client_secrets.is_empty() {
             self.refuse(
                 &key("client_certificate"),
@@ -182,8 +184,57 @@ impl<'a> Check<'a> {
     }
 
     fn application(&mut self, account: &Account) {
+        self.client_id(account);
+        self.own_tenant(account);
+        if account.client_secrets.is_empty() && account.client_certificate.is_none() {
+            self.refuse(
+                &format!("account.{}.client_secret", account.name),
+                "is missing; write client_secret = { file = \"/etc/exorelay/secret\" }",
+            );
+        }
+    }
+
+    fn workload_identity(&mut self, account: &Account) {
         let key = |key: &str| format!("account.{}.{key}", account.name);
         self.client_id(account);
+        self.own_tenant(account);
+        let file = key("oauth.federated_token_file");
+        if account.oauth.federated_token_file.is_none() && !self.report.is_refused(&file) {
+            // It is this line that asks for it; its own section may not even exist.
+            let origin = self.report.origin(&key("access")).cloned();
+            self.report.refuse(file, origin, NO_FEDERATED_TOKEN.into());
+        }
+        let others = [
+            ("client_secret", !account.client_secrets.is_empty()),
+            ("client_certificate", account.client_certificate.is_some()),
+        ];
+        for (name, _) in others.iter().filter(|(_, is_set)| *is_set) {
+            self.refuse(
+                &key(name),
+                "stands beside access = \"workload_identity\", which proves itself with a token file; keep one of the two",
+            );
+        }
+    }
+
+    /// What is set and serves no purpose.
+    fn idle(&mut self, account: &Account) {
+        let key = |key: &str| format!("account.{}.{key}", account.name);
+        let (assertion, file) = (key("oauth.assertion"), key("oauth.federated_token_file"));
+        if self.report.is_set(&assertion) && account.client_certificate.is_none() {
+            let text = format!("{assertion}: has no effect without client_certificate");
+            self.report.warnings.push(text);
+        }
+        let is_idle = account.access != Access::WorkloadIdentity;
+        if is_idle && account.oauth.federated_token_file.is_some() {
+            let access = account.access.as_str();
+            let text = format!("{file}: has no effect while access is \"{access}\"");
+            self.report.warnings.push(text);
+        }
+    }
+
+    /// An application signs in to one tenant.
+    fn own_tenant(&mut self, account: &Account) {
+        let key = |key: &str| format!("account.{}.{key}", account.name);
         if account.provider == Provider::Microsoft && is_shared_tenant(&account.tenant_id) {
             let what = if self.report.is_set(&key("tenant_id")) && account.tenant_id != "common" {
                 format!("\"{}\" names no single tenant", account.tenant_id)
@@ -191,16 +242,10 @@ impl<'a> Check<'a> {
                 "is missing, empty or \"common\"".to_owned()
             };
             let text = format!(
-                "{what}, and access = \"application\" signs in to exactly one tenant; write your Directory \
-                 (tenant) ID"
+                "{what}, and access = \"{}\" signs in to exactly one tenant; write your Directory (tenant) ID",
+                account.access.as_str()
             );
             self.refuse(&key("tenant_id"), text);
-        }
-        if account.client_secrets.is_empty() && account.client_certificate.is_none() {
-            self.refuse(
-                &key("client_secret"),
-                "is missing; write client_secret = { file = \"/etc/exorelay/secret\" }",
-            );
         }
     }
 
@@ -286,6 +331,11 @@ impl<'a> Check<'a> {
 /// Exchange Online counts per mailbox, whatever the case it is written in.
 const LARGER_THAN_THE_QUEUE: &str =
     "is larger than queue.max_bytes, so the largest message could never be taken; lower it";
+
+/// What the platform of a workload sets (facts D.9).
+const NO_FEDERATED_TOKEN: &str = "is missing, and AZURE_FEDERATED_TOKEN_FILE is not set; write the path of the token \
+     file (in Kubernetes the pod needs the label azure.workload.identity/use: \"true\"; AZURE_CLIENT_ID and \
+     AZURE_TENANT_ID there tell client_id and tenant_id)";
 
 /// The one problem of several lines, to be copied.
 const NO_ACCOUNT: &str = "there is none, so no mail could be sent; add these five lines:

@@ -4,11 +4,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::Loaded;
+use super::account::{Access, Account};
 use super::error::{ConfigError, Problem};
+use crate::oauth::{ClientCertificate, read_federated_token};
 use crate::secret::SecretSource;
 
 impl Loaded {
-    /// Reads every secret and every trust root once, so that a wrong path is found before the first mail
+    /// Reads every secret, certificate and trust root once, so that a wrong path is found before the first mail
     /// needs it. Blocking. Returns what is worth a warning.
     pub fn check_files(&self) -> Result<Vec<String>, ConfigError> {
         let mut problems = Vec::new();
@@ -32,6 +34,14 @@ impl Loaded {
                     warnings.push(format!("{key}: {}", exposed(path)));
                 }
             }
+            check_certificate(account, &mut refuse, &mut warnings);
+            if let Some(path) = &account.oauth.federated_token_file
+                && account.access == Access::WorkloadIdentity
+                && let Err(error) = read_federated_token(path)
+            {
+                let key = format!("{section}.oauth.federated_token_file");
+                refuse(key, error.to_string());
+            }
             let roots = [
                 ("oauth.ca_file", &account.oauth.ca_file),
                 ("smtp.ca_file", &account.smtp.ca_file),
@@ -49,6 +59,42 @@ impl Loaded {
         } else {
             Err(ConfigError::Invalid(problems))
         }
+    }
+}
+
+/// Whether certificate and key are a pair, and whether others can read the key.
+fn check_certificate(
+    account: &Account,
+    refuse: &mut impl FnMut(String, String),
+    warnings: &mut Vec<String>,
+) {
+    let Some(certificate) = &account.client_certificate else {
+        return;
+    };
+    let key = |key: &str| format!("account.{}.{key}", account.name);
+    let key_file = account.client_certificate_key.as_deref();
+    match ClientCertificate::read(certificate, key_file) {
+        Err(error) => {
+            let of_key = key_file.is_some() && error.path() == key_file;
+            let name = if of_key {
+                "client_certificate_key"
+            } else {
+                "client_certificate"
+            };
+            return refuse(key(name), error.to_string());
+        }
+        Ok(certificate) => {
+            let warning = certificate.warning(jiff::Timestamp::now());
+            let key = key("client_certificate");
+            warnings.extend(warning.map(|text| format!("{key}: {text}")));
+        }
+    }
+    let (name, path) = match key_file {
+        Some(path) => ("client_certificate_key", path),
+        None => ("client_certificate", certificate.as_path()),
+    };
+    if is_readable_by_all(path) {
+        warnings.push(format!("{}: {}", key(name), exposed(path)));
     }
 }
 

@@ -11,6 +11,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 
 use super::error::{ConfigError, Origin, Problem};
 use super::file;
+use super::setting::Given;
 
 /// Which layer a value was written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub(super) struct Merged {
     lines: BTreeMap<String, usize>,
     /// Variable of each key, by dotted path.
     variables: BTreeMap<String, String>,
+    /// What the platform says in variables of its own, by name.
+    platform: BTreeMap<String, Value>,
 }
 
 impl Merged {
@@ -48,8 +51,13 @@ impl Merged {
             file: path.to_owned(),
             lines,
             variables: BTreeMap::new(),
+            platform: BTreeMap::new(),
         };
-        let environment = merged.environment(environment, &root, problems);
+        let (platform, environment): (Vec<_>, Vec<_>) =
+            environment.partition(|(variable, _)| PLATFORM.contains(&variable.as_str()));
+        let platform = platform.into_iter();
+        merged.platform = platform.map(|(name, text)| (name, text.into())).collect();
+        let environment = merged.environment(environment.into_iter(), &root, problems);
         let command_line = command_line(overrides, problems);
         merged.figment = Figment::new()
             .merge(Source(Layer::File, root))
@@ -83,6 +91,15 @@ impl Merged {
             },
             Layer::CommandLine => Origin::CommandLine,
         }
+    }
+
+    /// What the platform says in the variable `name`; one that is empty is as good as absent.
+    pub(super) fn platform(&self, name: &str) -> Option<Given<'_>> {
+        let given = self.platform.get(name).map(|value| Given {
+            value,
+            layer: Layer::Environment,
+        });
+        given.filter(|given| !given.is_empty())
     }
 
     /// Where the section `path` is opened in the file, if it is.
@@ -260,6 +277,10 @@ fn highest_tag(value: &Value) -> Tag {
     }
 }
 
+/// Where workload identity says that its token is.
+pub(super) const FEDERATED_TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
+/// The variables of others that stand in for settings.
+const PLATFORM: [&str; 1] = [FEDERATED_TOKEN_FILE];
 const PREFIX: &str = "EXORELAY_";
 const LEVEL_SEPARATOR: &str = "__";
 /// `account.NAME.smtp.timeouts.connect` is five deep.

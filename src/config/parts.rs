@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::config::{
-    Account, AddressPattern, BareNewline, BounceTo, Client, ListenAddress, Listener, ListenerTls,
-    LogFormat, Route, SenderPolicy, Settings, UpstreamTls,
+    Access, Account, AddressPattern, BareNewline, BounceTo, Client, ListenAddress, Listener,
+    ListenerTls, LogFormat, Route, SenderPolicy, Settings, UpstreamTls,
 };
 use crate::mail::rewrite::Signature;
 use crate::{alert, delivery, listener, oauth, queue, smtp, telemetry};
@@ -290,13 +290,30 @@ impl Account {
                 source,
             })?,
             client_id: self.client_id.clone(),
-            credential: oauth::Credential::Secrets(self.client_secrets.clone()),
+            credential: self.credential(),
             way: oauth::Way::ClientCredentials,
             scope: self.oauth.scope.clone(),
             timeout: self.oauth.timeout,
             ca_file: self.oauth.ca_file.clone(),
             proxy: self.smtp.proxy.clone(),
         })
+    }
+
+    /// What the application proves itself with: at most one of these, as was checked.
+    fn credential(&self) -> oauth::Credential {
+        let federated = self.oauth.federated_token_file.clone();
+        match (self.access, federated, self.client_certificate.clone()) {
+            (Access::WorkloadIdentity, Some(token_file), _) => {
+                oauth::Credential::Federated { token_file }
+            }
+            (_, _, Some(certificate)) => oauth::Credential::Certificate {
+                certificate,
+                key: self.client_certificate_key.clone(),
+                algorithm: self.oauth.assertion,
+            },
+            (_, _, None) if self.client_secrets.is_empty() => oauth::Credential::None,
+            (_, _, None) => oauth::Credential::Secrets(self.client_secrets.clone()),
+        }
     }
 }
 

@@ -108,6 +108,24 @@ impl<'a> Table<'a> {
         self.settle(key, given, parsed, default)
     }
 
+    /// As [`Self::read`]; without a value, what the platform says in its own variable `name`.
+    pub(super) fn or_platform<T: Setting>(&self, key: &'static str, name: &str) -> Option<T> {
+        let given = self.given(key).filter(|given| !given.is_empty());
+        let platform = || {
+            let origin = Origin::Environment {
+                variable: name.to_owned(),
+            };
+            Some((self.merged.platform(name)?, origin))
+        };
+        let path = join(&self.path, key);
+        let given = given.map(|given| (given, self.merged.origin(&path, given.value)));
+        let (parsed, origin) = match given.or_else(platform) {
+            Some((given, origin)) => (Some(T::parse(&given).map(Some)), Some(origin)),
+            None => (None, None),
+        };
+        self.settle_from(path, origin, parsed, None)
+    }
+
     /// A key without a default; `remedy` completes "is missing; ".
     pub(super) fn required<T: Setting>(&self, key: &'static str, remedy: &str) -> Option<T> {
         let value: Option<T> = self.read(key, None);
@@ -243,6 +261,16 @@ impl<'a> Table<'a> {
     ) -> T {
         let path = join(&self.path, key);
         let origin = given.map(|given| self.merged.origin(&path, given.value));
+        self.settle_from(path, origin, parsed, default)
+    }
+
+    fn settle_from<T: Setting>(
+        &self,
+        path: String,
+        origin: Option<Origin>,
+        parsed: Option<Result<T, Fault>>,
+        default: T,
+    ) -> T {
         let mut report = self.report.borrow_mut();
         let (value, origin) = match parsed {
             Some(Ok(value)) => (value, origin.unwrap_or(Origin::Default)),

@@ -48,16 +48,6 @@ const ACCOUNT: &[Refusal<Account>] = &[
         "access",
         "\"managed_identity\"",
     ),
-    (
-        |a| a.access == Access::WorkloadIdentity,
-        "access",
-        "\"workload_identity\"",
-    ),
-    (
-        |a| a.client_certificate.is_some(),
-        "client_certificate",
-        "a client certificate",
-    ),
 ];
 
 /// Adds a problem for each setting that is switched on too early.

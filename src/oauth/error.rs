@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::aadsts::{self, Class};
+use super::certificate::ClientCertificateError;
+use super::federated::FederatedTokenError;
 use super::response::ErrorResponse;
 use crate::secret::SecretError;
 
@@ -105,8 +107,14 @@ pub enum OperatorError {
     /// The client secret cannot be read.
     #[error(transparent)]
     Secret(Arc<SecretError>),
-    /// The client secret's file does not let itself be read in time (a network file system that hangs).
-    #[error("the client secret could not be read within {} s: check the disk it is on", limit.as_secs_f32())]
+    /// The client certificate or its key cannot be used.
+    #[error(transparent)]
+    ClientCertificate(Arc<ClientCertificateError>),
+    /// The other identity provider's token cannot be read.
+    #[error(transparent)]
+    FederatedToken(Arc<FederatedTokenError>),
+    /// A file of the credential does not let itself be read in time (a network file system that hangs).
+    #[error("the client secret, certificate or token could not be read within {} s: check the disk it is on", limit.as_secs_f32())]
     SecretTimeout {
         /// The time it had.
         limit: Duration,
@@ -247,6 +255,15 @@ impl TokenError {
                 Self::Retry(RetryError::Busy { status: a, .. }),
                 Self::Retry(RetryError::Busy { status: b, .. }),
             ) if a != b => false,
+            // Which file, and what about it.
+            (
+                Self::Operator(
+                    OperatorError::ClientCertificate(_) | OperatorError::FederatedToken(_),
+                ),
+                Self::Operator(
+                    OperatorError::ClientCertificate(_) | OperatorError::FederatedToken(_),
+                ),
+            ) => self.to_string() == other.to_string(),
             (Self::Retry(a), Self::Retry(b)) => same_variant(a, b) && ids(self) == ids(other),
             (Self::Operator(a), Self::Operator(b)) => same_variant(a, b) && ids(self) == ids(other),
             (Self::Fault(a), Self::Fault(b)) => same_variant(a, b) && ids(self) == ids(other),
@@ -268,7 +285,7 @@ fn class_of(response: &ErrorResponse) -> Class {
 
 fn remedy_for(error: &str) -> &'static str {
     match error {
-        "invalid_client" => "check client_id and client_secret",
+        "invalid_client" => "check client_id, and client_secret or client_certificate",
         "unauthorized_client" => {
             "check that the app exists in this tenant and is allowed to sign in"
         }

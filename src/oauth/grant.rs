@@ -1,5 +1,6 @@
 //! How a token is obtained.
 
+mod assertion;
 pub(super) mod authentication;
 mod client_credentials;
 pub(super) mod exchange;

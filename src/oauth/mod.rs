@@ -10,10 +10,12 @@
 
 pub mod aadsts;
 mod backoff;
+mod certificate;
 mod claims;
 mod cloud;
 mod endpoint;
 mod error;
+mod federated;
 mod grant;
 mod http;
 mod journal;
@@ -25,12 +27,14 @@ mod status;
 mod store;
 mod token;
 
+pub use certificate::{ClientCertificate, ClientCertificateError, certificate_end};
 pub use claims::Claims;
 pub use cloud::{Cloud, is_shared_tenant};
 pub use endpoint::{EndpointUrl, EndpointUrlError};
 pub use error::{FaultError, OperatorError, RetryError, TokenError};
+pub use federated::{FederatedTokenError, read_federated_token};
 pub use response::ErrorResponse;
-pub use settings::{Credential, Settings, SettingsError, Way};
+pub use settings::{AssertionAlgorithm, Credential, Settings, SettingsError, Way};
 pub use source::TokenSource;
 pub use status::{Refusal, TokenStatus, Unavailable};
 pub use store::{Origin, StoreError, StoredToken, TokenStore};

@@ -39,6 +39,30 @@ pub enum Credential {
     None,
     /// Tried in this order when one is refused.
     Secrets(Vec<SecretSource>),
+    /// An assertion is signed with the certificate's key, RFC 7523.
+    Certificate {
+        /// PEM.
+        certificate: PathBuf,
+        /// PEM; none: it is in the certificate's file.
+        key: Option<PathBuf>,
+        /// How Entra is to check the signature.
+        algorithm: AssertionAlgorithm,
+    },
+    /// The token of another identity provider is the assertion (facts D.9).
+    Federated {
+        /// The file that somebody else keeps fresh.
+        token_file: PathBuf,
+    },
+}
+
+/// How an assertion is signed, and how it names its certificate (facts D.8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AssertionAlgorithm {
+    /// RSASSA-PSS, and the certificate by its SHA-256: what Microsoft documents.
+    #[default]
+    Ps256,
+    /// RSASSA-PKCS1-v1_5, and the certificate by its SHA-1: for older servers.
+    Rs256,
 }
 
 /// On whose behalf a token is asked for.
@@ -65,15 +89,38 @@ pub enum SettingsError {
     Http(#[source] reqwest::Error),
 }
 
+impl AssertionAlgorithm {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::Ps256, Self::Rs256];
+
+    /// As in the `alg` of a JWT, RFC 7518 section 3.1.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ps256 => "PS256",
+            Self::Rs256 => "RS256",
+        }
+    }
+}
+
 impl Settings {
     pub(super) fn check(&self) -> Result<(), SettingsError> {
-        let no_secret = match &self.credential {
-            Credential::None => matches!(self.way, Way::ClientCredentials),
-            Credential::Secrets(secrets) => secrets.is_empty() || secrets.iter().any(is_blank),
+        let (credential, no_credential) = match &self.credential {
+            Credential::None => ("client_secret", matches!(self.way, Way::ClientCredentials)),
+            Credential::Secrets(secrets) => (
+                "client_secret",
+                secrets.is_empty() || secrets.iter().any(is_blank),
+            ),
+            Credential::Certificate { certificate, .. } => {
+                ("client_certificate", certificate.as_os_str().is_empty())
+            }
+            Credential::Federated { token_file } => (
+                "oauth.federated_token_file",
+                token_file.as_os_str().is_empty(),
+            ),
         };
         let empty = [
             ("client_id", self.client_id.trim().is_empty()),
-            ("client_secret", no_secret),
+            (credential, no_credential),
             ("oauth.scope", self.scope.trim().is_empty()),
             ("oauth.timeout", self.timeout.is_zero()),
         ];

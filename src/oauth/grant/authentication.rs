@@ -1,15 +1,21 @@
 //! How the application proves who it is, RFC 6749 section 2.3.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use oauth2::basic::BasicClient;
 use oauth2::{AuthType, ClientId, ClientSecret, EndpointNotSet, EndpointSet};
 use tokio::sync::Semaphore;
+use tracing::warn;
 
+use super::assertion::Assertion;
+use crate::oauth::certificate::{ClientCertificate, ClientCertificateError};
 use crate::oauth::endpoint::EndpointUrl;
 use crate::oauth::error::{OperatorError, TokenError};
-use crate::oauth::settings::Credential;
+use crate::oauth::federated::read_federated_token;
+use crate::oauth::settings::{AssertionAlgorithm, Credential};
 use crate::secret::{Secret, SecretSource};
 
 /// A client of the `oauth2` crate that knows its token endpoint.
@@ -23,6 +29,8 @@ pub(in crate::oauth) struct Authentication {
     credential: Credential,
     /// One permit: a file that never lets itself be read occupies one thread, not all of them.
     reading: Arc<Semaphore>,
+    /// What was last said about the certificate, to say it once.
+    warned: Mutex<Option<String>>,
 }
 
 /// What goes into one request.
@@ -32,6 +40,8 @@ pub(in crate::oauth) enum Proof {
     None,
     /// `client_secret`.
     Secret(Secret),
+    /// `client_assertion`, RFC 7521 section 4.2.
+    Assertion(Secret),
 }
 
 impl Proof {
@@ -39,7 +49,7 @@ impl Proof {
     pub(in crate::oauth) fn sent(&self) -> Option<&Secret> {
         match self {
             Self::None => None,
-            Self::Secret(secret) => Some(secret),
+            Self::Secret(sent) | Self::Assertion(sent) => Some(sent),
         }
     }
 
@@ -47,6 +57,10 @@ impl Proof {
     pub(in crate::oauth) fn extra_params(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::None | Self::Secret(_) => Vec::new(),
+            Self::Assertion(assertion) => vec![
+                ("client_assertion_type", JWT_BEARER.to_owned()),
+                ("client_assertion", assertion.reveal().to_owned()),
+            ],
         }
     }
 }
@@ -57,19 +71,25 @@ impl Authentication {
             client_id: ClientId::new(client_id),
             credential,
             reading: Arc::new(Semaphore::new(1)),
+            warned: Mutex::new(None),
         }
     }
 
     /// How many proofs there are to be tried in turn: `0..choices()` for [`Self::proof`]; at least one.
     pub(in crate::oauth) fn choices(&self) -> usize {
         match &self.credential {
-            Credential::None => 1,
+            Credential::None | Credential::Certificate { .. } | Credential::Federated { .. } => 1,
             Credential::Secrets(secrets) => secrets.len(),
         }
     }
 
-    /// Reads what the settings name, anew for each request, so that a replaced file heals by itself.
-    pub(in crate::oauth) async fn proof(&self, choice: usize) -> Result<Proof, OperatorError> {
+    /// Reads what the settings name, anew for each request to `endpoint`, so that a replaced file heals by
+    /// itself.
+    pub(in crate::oauth) async fn proof(
+        &self,
+        choice: usize,
+        endpoint: &EndpointUrl,
+    ) -> Result<Proof, OperatorError> {
         match &self.credential {
             Credential::None => Ok(Proof::None),
             Credential::Secrets(secrets) => {
@@ -77,6 +97,17 @@ impl Authentication {
                     return Err(OperatorError::SecretTimeout { limit: READ_LIMIT });
                 };
                 self.secret(source).await.map(Proof::Secret)
+            }
+            Credential::Certificate {
+                certificate,
+                key,
+                algorithm,
+            } => {
+                let signed = self.assertion(certificate, key.as_deref(), *algorithm, endpoint);
+                signed.await.map(Proof::Assertion)
+            }
+            Credential::Federated { token_file } => {
+                self.federated(token_file).await.map(Proof::Assertion)
             }
         }
     }
@@ -88,7 +119,7 @@ impl Authentication {
             // Both ways are allowed; the body is the one Microsoft documents.
             .set_auth_type(AuthType::RequestBody);
         match proof {
-            Proof::None => client,
+            Proof::None | Proof::Assertion(_) => client,
             Proof::Secret(secret) => {
                 client.set_client_secret(ClientSecret::new(secret.reveal().to_owned()))
             }
@@ -99,6 +130,52 @@ impl Authentication {
         let source = source.clone();
         let read = self.read(move || source.read()).await?;
         read.map_err(|error| OperatorError::Secret(Arc::new(error)))
+    }
+
+    async fn assertion(
+        &self,
+        certificate: &Path,
+        key: Option<&Path>,
+        algorithm: AssertionAlgorithm,
+        endpoint: &EndpointUrl,
+    ) -> Result<Secret, OperatorError> {
+        let (certificate, key) = (certificate.to_owned(), key.map(Path::to_owned));
+        let (client_id, audience) = (self.client_id.clone(), endpoint.clone());
+        let now = Timestamp::now();
+        let sign = move || {
+            let certificate = ClientCertificate::read(&certificate, key.as_deref())?;
+            let assertion = Assertion {
+                client_id: &client_id,
+                audience: audience.as_str(),
+                now,
+            };
+            match assertion.sign(&certificate, algorithm) {
+                Ok(signed) => Ok((signed, certificate.warning(now))),
+                Err(source) => Err(ClientCertificateError::Sign { source }),
+            }
+        };
+        match self.read(sign).await? {
+            Ok((signed, warning)) => {
+                self.warn_once(warning);
+                Ok(signed)
+            }
+            Err(error) => Err(OperatorError::ClientCertificate(Arc::new(error))),
+        }
+    }
+
+    /// Entra judges certificates, so one that looks bad from here is sent all the same.
+    fn warn_once(&self, warning: Option<String>) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = warning.as_ref().filter(|_| *warned != warning) {
+            warn!("{text}");
+        }
+        *warned = warning;
+    }
+
+    async fn federated(&self, token_file: &Path) -> Result<Secret, OperatorError> {
+        let path = token_file.to_owned();
+        let read = self.read(move || read_federated_token(&path)).await?;
+        read.map_err(|error| OperatorError::FederatedToken(Arc::new(error)))
     }
 
     /// A small blocking read, off the runtime's threads and in bounded time.
@@ -135,6 +212,9 @@ pub(in crate::oauth) fn concerns_the_secret(error: &TokenError) -> bool {
         TokenError::Operator(_) | TokenError::Retry(_) | TokenError::Fault(_) => false,
     }
 }
+
+/// RFC 7523 section 2.2.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// For a small file; longer means that its file system hangs.
 const READ_LIMIT: Duration = Duration::from_secs(10);

@@ -52,7 +52,10 @@ impl ClientCredentials {
     }
 
     async fn obtain_with(&self, choice: usize) -> Result<Granted, TokenError> {
-        let proof = self.authentication.proof(choice).await;
+        let proof = self
+            .authentication
+            .proof(choice, &self.exchange.endpoint)
+            .await;
         let proof = proof.map_err(TokenError::Operator)?;
         let client = self.authentication.client(&self.exchange.endpoint, &proof);
         let mut request = client

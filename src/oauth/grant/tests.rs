@@ -1,5 +1,6 @@
 //! Real HTTP against a token endpoint on loopback, in real time.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -13,12 +14,13 @@ use super::*;
 use crate::oauth::endpoint::EndpointUrl;
 use crate::oauth::error::{FaultError, OperatorError, RetryError};
 use crate::oauth::http::BODY_MAX_BYTES;
-use crate::oauth::settings::Credential;
+use crate::oauth::settings::{AssertionAlgorithm, Credential};
 use crate::oauth::token::LIFETIME_MAX;
 use crate::secret::SecretSource;
 use crate::tls;
 use oauth2::http::StatusCode;
 
+mod assertions;
 mod credentials;
 mod network;
 mod proxies;
@@ -351,6 +353,26 @@ fn incomplete_settings_are_refused_by_name() {
             },
         ),
         (
+            "client_certificate",
+            Settings {
+                credential: Credential::Certificate {
+                    certificate: PathBuf::new(),
+                    key: None,
+                    algorithm: AssertionAlgorithm::Ps256,
+                },
+                ..full()
+            },
+        ),
+        (
+            "oauth.federated_token_file",
+            Settings {
+                credential: Credential::Federated {
+                    token_file: PathBuf::new(),
+                },
+                ..full()
+            },
+        ),
+        (
             "oauth.scope",
             Settings {
                 scope: " ".to_owned(),
@@ -370,6 +392,6 @@ fn incomplete_settings_are_refused_by_name() {
         assert!(error.to_string().starts_with(name), "{error}");
     }
     let mut settings = settings("https://127.0.0.1/token".parse().unwrap());
-    settings.ca_file = Some(std::path::PathBuf::from("/nonexistent/ca.pem"));
+    settings.ca_file = Some(PathBuf::from("/nonexistent/ca.pem"));
     assert!(matches!(Grant::new(settings), Err(SettingsError::Tls(_))));
 }

@@ -1,7 +1,5 @@
 //! Secrets: where they are read, which one is used, and that they are never shown.
 
-use std::path::PathBuf;
-
 use tokio_util::sync::CancellationToken;
 
 use super::super::super::TokenSource;
@@ -165,11 +163,12 @@ async fn log_shows_neither_secret_nor_token() {
     assert!(!log.contains("pl4nted"), "{log}");
 }
 
+/// Where a subscriber writes to.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
