@@ -17,6 +17,8 @@ mod error;
 mod grant;
 mod http;
 mod journal;
+pub mod managed;
+mod reading;
 mod response;
 mod settings;
 mod source;

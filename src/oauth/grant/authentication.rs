@@ -1,14 +1,13 @@
 //! How the application proves who it is, RFC 6749 section 2.3.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use oauth2::basic::BasicClient;
 use oauth2::{AuthType, ClientId, ClientSecret, EndpointNotSet, EndpointSet};
-use tokio::sync::Semaphore;
 
 use crate::oauth::endpoint::EndpointUrl;
 use crate::oauth::error::{OperatorError, TokenError};
+use crate::oauth::reading::{READ_LIMIT, Reading};
 use crate::oauth::settings::Credential;
 use crate::secret::{Secret, SecretSource};
 
@@ -21,8 +20,7 @@ pub(in crate::oauth) type Client =
 pub(in crate::oauth) struct Authentication {
     client_id: ClientId,
     credential: Credential,
-    /// One permit: a file that never lets itself be read occupies one thread, not all of them.
-    reading: Arc<Semaphore>,
+    reading: Reading,
 }
 
 /// What goes into one request.
@@ -56,7 +54,7 @@ impl Authentication {
         Self {
             client_id: ClientId::new(client_id),
             credential,
-            reading: Arc::new(Semaphore::new(1)),
+            reading: Reading::default(),
         }
     }
 
@@ -106,20 +104,8 @@ impl Authentication {
         &self,
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, OperatorError> {
-        let late = || OperatorError::SecretTimeout { limit: READ_LIMIT };
-        let permit = Arc::clone(&self.reading)
-            .try_acquire_owned()
-            .map_err(|_| late())?;
-        let reading = tokio::task::spawn_blocking(move || {
-            let value = read();
-            drop(permit);
-            value
-        });
-        match tokio::time::timeout(READ_LIMIT, reading).await {
-            Ok(Ok(value)) => Ok(value),
-            // The runtime is shutting down, or reading panicked: nothing was read either way.
-            Ok(Err(_)) | Err(_) => Err(late()),
-        }
+        let value = self.reading.read(read).await;
+        value.ok_or(OperatorError::SecretTimeout { limit: READ_LIMIT })
     }
 }
 
@@ -135,6 +121,3 @@ pub(in crate::oauth) fn concerns_the_secret(error: &TokenError) -> bool {
         TokenError::Operator(_) | TokenError::Retry(_) | TokenError::Fault(_) => false,
     }
 }
-
-/// For a small file; longer means that its file system hangs.
-const READ_LIMIT: Duration = Duration::from_secs(10);
