@@ -56,11 +56,6 @@ const ACCOUNT: &[Refusal<Account>] = &[
     (|a| a.provider == Provider::Google, "provider", "\"google\""),
     (|a| a.access == Access::Delegated, "access", "\"delegated\""),
     (
-        |a| a.access == Access::ManagedIdentity,
-        "access",
-        "\"managed_identity\"",
-    ),
-    (
         |a| a.access == Access::WorkloadIdentity,
         "access",
         "\"workload_identity\"",
