@@ -374,6 +374,19 @@ mod tests {
     }
 
     #[test]
+    fn managed_identity_is_of_azure_only() {
+        let text = "[account.default]\nmailbox = \"relay@contoso.com\"\naccess = \"managed_identity\"\n\
+                    provider = \"google\"\n";
+        let refused = load_text(Path::new("x.toml"), text, std::iter::empty(), &[]).unwrap_err();
+        let mut problems = refused.problems().iter();
+        let problem = problems.find(|problem| problem.key == "account.default.access");
+        assert!(
+            problem.unwrap().text.contains("identity of Azure"),
+            "{refused}"
+        );
+    }
+
+    #[test]
     fn secret_beside_a_managed_identity_is_told_to_be_useless() {
         let text = "[account.default]\nmailbox = \"relay@contoso.com\"\naccess = \"managed_identity\"\n\
                     client_secret = { env = \"SECRET\" }\n";

@@ -32,7 +32,7 @@ pub enum IdentityError {
     },
     /// The key that the challenge names cannot be used.
     #[error(
-        "cannot read {path}, by which the Azure Arc agent knows who may ask it ({why}): add the user that exorelay runs as to the group himds (usermod -aG himds exorelay), and start exorelay again"
+        "cannot read {path}, by which the Azure Arc agent knows who may ask it ({why}): add the user that exorelay runs as to the group himds (usermod -aG himds exorelay, or SupplementaryGroups=himds in its unit), and start exorelay again"
     )]
     Key {
         /// The file.
