@@ -1,5 +1,7 @@
 //! What no single value can tell: keys that need, exclude or contradict each other.
 
+use oauth2::url::Url;
+
 use super::account::{Access, Account, Provider};
 use super::layers::Merged;
 use super::listener::{BareNewline, Listener, ListenerAuth, ListenerTls};
@@ -145,7 +147,7 @@ impl<'a> Check<'a> {
             Access::Application => self.application(account),
             Access::WorkloadIdentity => self.workload_identity(account),
             Access::Delegated => self.client_id(account),
-            Access::ManagedIdentity => {}
+            Access::ManagedIdentity => self.managed_identity(account),
         }
         self.idle(account);
         if account.client_certificate.is_some() && !account.client_secrets.is_empty() {
@@ -249,6 +251,41 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// What only the machine's own platform can give (facts D.10).
+    fn managed_identity(&mut self, account: &Account) {
+        let key = |key: &str| format!("account.{}.{key}", account.name);
+        if account.provider == Provider::Google {
+            self.refuse(
+                &key("access"),
+                "\"managed_identity\" is an identity of Azure, which Google does not know; choose another",
+            );
+        }
+        if account.oauth.scope.split_ascii_whitespace().count() > 1 {
+            self.refuse(
+                &key("oauth.scope"),
+                "names several, and a managed identity is asked for one resource at a time; leave it out",
+            );
+        }
+        let port = account.oauth.identity_endpoint.as_ref();
+        if port.and_then(Url::port) == Some(AZURE_ARC_PORT) && !account.client_id.is_empty() {
+            self.refuse(
+                &key("client_id"),
+                "chooses among identities, and Azure Arc has only the machine's own; leave it out",
+            );
+        }
+        for (name, is_set) in [
+            ("client_secret", !account.client_secrets.is_empty()),
+            ("client_certificate", account.client_certificate.is_some()),
+        ] {
+            if is_set {
+                self.report.warnings.push(format!(
+                    "{}: has no effect while access is \"managed_identity\"; remove it",
+                    key(name)
+                ));
+            }
+        }
+    }
+
     fn routes(&mut self) {
         let settings: &'a Settings = self.settings;
         for (index, client) in settings.clients.values().enumerate() {
@@ -327,6 +364,9 @@ impl<'a> Check<'a> {
         }
     }
 }
+
+/// Its agent listens nowhere else.
+const AZURE_ARC_PORT: u16 = 40_342;
 
 /// Exchange Online counts per mailbox, whatever the case it is written in.
 const LARGER_THAN_THE_QUEUE: &str =

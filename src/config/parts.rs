@@ -23,6 +23,14 @@ pub enum PartError {
         /// The listener's name.
         listener: String,
     },
+    /// The machine's identity endpoint.
+    #[error("account.{account}.oauth.identity_endpoint: {source}")]
+    IdentityEndpoint {
+        /// The account's name.
+        account: String,
+        /// What is wrong with it.
+        source: oauth::EndpointUrlError,
+    },
     /// The token endpoint.
     #[error("account.{account}.oauth.token_url: {source}")]
     TokenUrl {
@@ -290,12 +298,35 @@ impl Account {
                 source,
             })?,
             client_id: self.client_id.clone(),
-            credential: self.credential(),
-            way: oauth::Way::ClientCredentials,
+            credential: match self.access {
+                Access::ManagedIdentity => oauth::Credential::None,
+                Access::Application | Access::Delegated | Access::WorkloadIdentity => {
+                    self.credential()
+                }
+            },
+            way: match self.access {
+                Access::ManagedIdentity => oauth::Way::ManagedIdentity(self.identity_part()?),
+                Access::Application | Access::Delegated | Access::WorkloadIdentity => {
+                    oauth::Way::ClientCredentials
+                }
+            },
             scope: self.oauth.scope.clone(),
             timeout: self.oauth.timeout,
             ca_file: self.oauth.ca_file.clone(),
             proxy: self.smtp.proxy.clone(),
+        })
+    }
+
+    fn identity_part(&self) -> Result<oauth::managed::Settings, PartError> {
+        let endpoint = self.oauth.identity_endpoint.as_ref();
+        let endpoint = endpoint.map(|url| oauth::EndpointUrl::of_platform(url.as_str()));
+        Ok(oauth::managed::Settings {
+            endpoint: endpoint
+                .transpose()
+                .map_err(|source| PartError::IdentityEndpoint {
+                    account: self.name.clone(),
+                    source,
+                })?,
         })
     }
 
@@ -344,5 +375,62 @@ impl crate::config::Log {
             LogFormat::Text | LogFormat::Journald => telemetry::Format::Text,
         };
         (telemetry::Filter::parse(&self.level), format)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::load_text;
+
+    #[test]
+    fn managed_identity_needs_a_mailbox_and_nothing_else() {
+        let text =
+            "[account.default]\nmailbox = \"relay@contoso.com\"\naccess = \"managed_identity\"\n";
+        let endpoint = "http://169.254.169.254/metadata/identity/oauth2/token";
+        let set = format!("{text}[account.default.oauth]\nidentity_endpoint = \"{endpoint}\"\n");
+        for (text, expected) in [(text, None), (&set, Some(endpoint))] {
+            let loaded = load_text(Path::new("x.toml"), text, std::iter::empty(), &[]).unwrap();
+            assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+            let part = loaded.settings.accounts["default"].oauth_part().unwrap();
+            assert!(matches!(part.credential, oauth::Credential::None));
+            let oauth::Way::ManagedIdentity(way) = part.way else {
+                panic!("{:?}", part.way);
+            };
+            assert_eq!(
+                way.endpoint.as_ref().map(oauth::EndpointUrl::as_str),
+                expected
+            );
+            assert_eq!(part.scope, "https://outlook.office365.com/.default");
+        }
+    }
+
+    #[test]
+    fn managed_identity_is_of_azure_only() {
+        let text = "[account.default]\nmailbox = \"relay@contoso.com\"\naccess = \"managed_identity\"\n\
+                    provider = \"google\"\n";
+        let refused = load_text(Path::new("x.toml"), text, std::iter::empty(), &[]).unwrap_err();
+        let mut problems = refused.problems().iter();
+        let problem = problems.find(|problem| problem.key == "account.default.access");
+        assert!(
+            problem.unwrap().text.contains("identity of Azure"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn secret_beside_a_managed_identity_is_told_to_be_useless() {
+        let text = "[account.default]\nmailbox = \"relay@contoso.com\"\naccess = \"managed_identity\"\n\
+                    client_secret = { env = \"SECRET\" }\n";
+        let loaded = load_text(Path::new("x.toml"), text, std::iter::empty(), &[]).unwrap();
+        let [warning] = loaded.warnings.as_slice() else {
+            panic!("{:?}", loaded.warnings);
+        };
+        assert!(
+            warning.starts_with("account.default.client_secret: has no effect"),
+            "{warning}"
+        );
     }
 }

@@ -43,11 +43,6 @@ const LISTENER: &[Refusal<Listener>] = &[
 const ACCOUNT: &[Refusal<Account>] = &[
     (|a| a.provider == Provider::Google, "provider", "\"google\""),
     (|a| a.access == Access::Delegated, "access", "\"delegated\""),
-    (
-        |a| a.access == Access::ManagedIdentity,
-        "access",
-        "\"managed_identity\"",
-    ),
 ];
 
 /// Adds a problem for each setting that is switched on too early.

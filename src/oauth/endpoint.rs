@@ -39,6 +39,37 @@ pub enum EndpointUrlError {
 }
 
 impl EndpointUrl {
+    /// As [`str::parse`], for what the platform gives to its own machines: it answers over plain http on
+    /// an address that is not routed (facts D.10), which is taken besides loopback.
+    pub fn of_platform(text: &str) -> Result<Self, EndpointUrlError> {
+        Self::parse(text, |url| is_loopback(url) || is_near(url))
+    }
+
+    fn parse(text: &str, plain: impl Fn(&Url) -> bool) -> Result<Self, EndpointUrlError> {
+        let url = Url::parse(text).map_err(EndpointUrlError::Syntax)?;
+        // A URL of http or https always has a host, and the others are refused below.
+        let host = url.host_str().unwrap_or_default().to_owned();
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(EndpointUrlError::Userinfo);
+        }
+        match url.scheme() {
+            "https" => {}
+            "http" if plain(&url) => {}
+            "http" => return Err(EndpointUrlError::Insecure { host }),
+            scheme => {
+                let scheme = scheme.to_owned();
+                return Err(EndpointUrlError::Scheme { scheme });
+            }
+        }
+        if url.fragment().is_some() {
+            return Err(EndpointUrlError::Fragment);
+        }
+        Ok(Self {
+            url,
+            host: host.into(),
+        })
+    }
+
     /// The whole text.
     pub fn as_str(&self) -> &str {
         self.url.as_str()
@@ -54,6 +85,10 @@ impl EndpointUrl {
         is_loopback(&self.url)
     }
 
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
     pub(super) fn is_https(&self) -> bool {
         self.url.scheme() == "https"
     }
@@ -67,28 +102,7 @@ impl FromStr for EndpointUrl {
     type Err = EndpointUrlError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let url = Url::parse(text).map_err(EndpointUrlError::Syntax)?;
-        // A URL of http or https always has a host, and the others are refused below.
-        let host = url.host_str().unwrap_or_default().to_owned();
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(EndpointUrlError::Userinfo);
-        }
-        match url.scheme() {
-            "https" => {}
-            "http" if is_loopback(&url) => {}
-            "http" => return Err(EndpointUrlError::Insecure { host }),
-            scheme => {
-                let scheme = scheme.to_owned();
-                return Err(EndpointUrlError::Scheme { scheme });
-            }
-        }
-        if url.fragment().is_some() {
-            return Err(EndpointUrlError::Fragment);
-        }
-        Ok(Self {
-            url,
-            host: host.into(),
-        })
+        Self::parse(text, is_loopback)
     }
 }
 
@@ -112,6 +126,11 @@ fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
+}
+
+/// Link-local (RFC 3927) and private (RFC 1918) addresses, which belong to the host or its network.
+fn is_near(url: &Url) -> bool {
+    matches!(url.host(), Some(Host::Ipv4(address)) if address.is_link_local() || address.is_private())
 }
 
 #[cfg(test)]
@@ -143,6 +162,22 @@ mod tests {
             let error = text.parse::<EndpointUrl>().unwrap_err();
             assert!(matches!(error, EndpointUrlError::Insecure { .. }), "{text}");
             assert!(error.to_string().contains("https"), "{error}");
+        }
+    }
+
+    #[test]
+    fn http_next_door_is_for_the_platform_only() {
+        for text in [
+            "http://169.254.169.254/metadata/identity/oauth2/token",
+            "http://10.92.0.4:2377/msi/token",
+            "http://localhost:42356/msi/token",
+        ] {
+            assert_eq!(EndpointUrl::of_platform(text).unwrap().as_str(), text);
+        }
+        assert!("http://169.254.169.254/".parse::<EndpointUrl>().is_err());
+        for text in ["http://168.63.129.16/token", "http://identity/token"] {
+            let error = EndpointUrl::of_platform(text).unwrap_err();
+            assert!(matches!(error, EndpointUrlError::Insecure { .. }), "{text}");
         }
     }
 

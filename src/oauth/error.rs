@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::aadsts::{self, Class};
 use super::certificate::ClientCertificateError;
 use super::federated::FederatedTokenError;
+use super::managed::IdentityError;
 use super::response::ErrorResponse;
 use crate::secret::SecretError;
 
@@ -49,7 +50,7 @@ pub enum RetryError {
         /// The time it had.
         limit: Duration,
     },
-    /// 408, 429 or 5xx.
+    /// 408, 429 or 5xx; of a VM's identity endpoint also 404 and 410.
     #[error("{host} answers {status}{}", detail(response.as_ref()))]
     Busy {
         /// The token endpoint's host.
@@ -70,6 +71,16 @@ pub enum RetryError {
         retry_after: Option<Duration>,
         /// Its explanation.
         response: Arc<ErrorResponse>,
+    },
+    /// The platform that should vouch for this machine does not answer.
+    #[error("{host} gives no answer: {remedy}")]
+    NoPlatform {
+        /// The identity endpoint's host.
+        host: Box<str>,
+        /// What to do, should it stay so.
+        remedy: &'static str,
+        /// What the HTTP client said.
+        source: Arc<reqwest::Error>,
     },
     /// HTML in place of JSON.
     #[error(
@@ -139,6 +150,9 @@ pub enum OperatorError {
         /// The HTTP status code.
         status: u16,
     },
+    /// The machine has no identity that could be used.
+    #[error(transparent)]
+    Identity(IdentityError),
 }
 
 /// Ours, or the server's against RFC 6749.
@@ -264,6 +278,10 @@ impl TokenError {
                     OperatorError::ClientCertificate(_) | OperatorError::FederatedToken(_),
                 ),
             ) => self.to_string() == other.to_string(),
+            (
+                Self::Operator(OperatorError::Identity(a)),
+                Self::Operator(OperatorError::Identity(b)),
+            ) => a == b,
             (Self::Retry(a), Self::Retry(b)) => same_variant(a, b) && ids(self) == ids(other),
             (Self::Operator(a), Self::Operator(b)) => same_variant(a, b) && ids(self) == ids(other),
             (Self::Fault(a), Self::Fault(b)) => same_variant(a, b) && ids(self) == ids(other),

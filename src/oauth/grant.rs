@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use self::client_credentials::ClientCredentials;
 use super::error::TokenError;
+use super::managed::Managed;
 use super::settings::{Settings, SettingsError, Way};
 use crate::secret::Secret;
 
@@ -35,13 +36,16 @@ pub(super) struct Granted {
 pub(super) enum Grant {
     /// The application by itself.
     ClientCredentials(ClientCredentials),
+    /// The machine; not of RFC 6749.
+    ManagedIdentity(Managed),
 }
 
 impl Grant {
     pub(super) fn new(settings: Settings) -> Result<Self, SettingsError> {
         settings.check()?;
-        match settings.way {
+        match &settings.way {
             Way::ClientCredentials => ClientCredentials::new(settings).map(Self::ClientCredentials),
+            Way::ManagedIdentity(way) => Managed::new(&settings, way).map(Self::ManagedIdentity),
         }
     }
 }
@@ -50,6 +54,7 @@ impl Obtain for Grant {
     fn obtain(&self) -> ObtainFuture<'_> {
         match self {
             Self::ClientCredentials(grant) => Box::pin(grant.obtain()),
+            Self::ManagedIdentity(grant) => Box::pin(grant.obtain()),
         }
     }
 }

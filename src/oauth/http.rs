@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use oauth2::http::{self, HeaderMap, StatusCode, header};
+use oauth2::url::Url;
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::redirect;
 use zeroize::Zeroizing;
@@ -59,6 +60,8 @@ pub(super) enum HttpError {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) retry_after: Option<Duration>,
+    /// `WWW-Authenticate`, RFC 9110 section 11.6.1: how the server wants to be asked.
+    pub(super) challenge: Option<Box<str>>,
     /// Not looked into yet; a server may repeat in it what it was sent.
     pub(super) body: Vec<u8>,
 }
@@ -80,20 +83,7 @@ impl HttpClient {
         timeout: Duration,
         proxy: Option<&Proxy>,
     ) -> Result<Self, SettingsError> {
-        let tls = if endpoint.is_https() {
-            tls::client_config(ca_file)
-        } else {
-            tls::untrusting_client_config()
-        };
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured((*tls.map_err(SettingsError::Tls)?).clone())
-            .user_agent(concat!("exorelay/", env!("CARGO_PKG_VERSION")))
-            // A request carries the secret; it goes where the settings say and nowhere else.
-            .redirect(redirect::Policy::none())
-            // Of connect, request and answer together.
-            .timeout(timeout)
-            // One request an hour: a kept connection would always be found dead.
-            .pool_max_idle_per_host(0);
+        let mut builder = builder(endpoint, ca_file, timeout)?;
         let proxy = proxy.filter(|_| !endpoint.is_loopback());
         // Without either, the environment decides: HTTPS_PROXY and NO_PROXY.
         if endpoint.is_loopback() {
@@ -108,13 +98,39 @@ impl HttpClient {
         })
     }
 
+    /// As [`Self::new`], past every proxy, whatever the environment says.
+    pub(super) fn direct(
+        endpoint: &EndpointUrl,
+        ca_file: Option<&std::path::Path>,
+        timeout: Duration,
+    ) -> Result<Self, SettingsError> {
+        let client = builder(endpoint, ca_file, timeout)?.no_proxy().build();
+        Ok(Self {
+            client: client.map_err(SettingsError::Http)?,
+            proxy: None,
+        })
+    }
+
     /// What requests go through, if that was set.
     pub(super) fn proxy(&self) -> Option<&str> {
         self.proxy.as_deref()
     }
 
+    /// A plain GET; its answer is looked at as that of a token request.
+    pub(super) async fn get(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+    ) -> Result<HttpResponse, HttpError> {
+        let request = self.client.get(url).headers(headers).build()?;
+        self.execute(request).await
+    }
+
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let request = reqwest::Request::try_from(request)?;
+        self.execute(reqwest::Request::try_from(request)?).await
+    }
+
+    async fn execute(&self, request: reqwest::Request) -> Result<HttpResponse, HttpError> {
         let mut response = self.client.execute(request).await?;
         let status = response.status();
 
@@ -141,12 +157,40 @@ impl HttpClient {
             return Err(HttpError::Status(Answer {
                 status,
                 retry_after: retry_after(headers, Timestamp::now()),
+                challenge: text(headers, &header::WWW_AUTHENTICATE).map(Box::from),
                 body: std::mem::take(&mut *body),
             }));
         }
-        // Without the headers: oauth2 would insist on one content type, and JSON is JSON.
-        Ok(http::Response::new(std::mem::take(&mut *body)))
+        // Of the headers only this one: oauth2 would insist on one content type, and JSON is JSON.
+        let date = headers.get(header::DATE).cloned();
+        let mut response = http::Response::new(std::mem::take(&mut *body));
+        response
+            .headers_mut()
+            .extend(date.map(|date| (header::DATE, date)));
+        Ok(response)
     }
+}
+
+/// What all clients have in common. Reads the trust store.
+fn builder(
+    endpoint: &EndpointUrl,
+    ca_file: Option<&std::path::Path>,
+    timeout: Duration,
+) -> Result<reqwest::ClientBuilder, SettingsError> {
+    let tls = if endpoint.is_https() {
+        tls::client_config(ca_file)
+    } else {
+        tls::untrusting_client_config()
+    };
+    Ok(reqwest::Client::builder()
+        .tls_backend_preconfigured((*tls.map_err(SettingsError::Tls)?).clone())
+        .user_agent(concat!("exorelay/", env!("CARGO_PKG_VERSION")))
+        // A request carries the secret; it goes where the settings say and nowhere else.
+        .redirect(redirect::Policy::none())
+        // Of connect, request and answer together.
+        .timeout(timeout)
+        // One request an hour: a kept connection would always be found dead.
+        .pool_max_idle_per_host(0))
 }
 
 fn reqwest_proxy(proxy: &Proxy) -> Result<reqwest::Proxy, reqwest::Error> {
@@ -182,9 +226,7 @@ pub(super) fn is_busy(status: StatusCode) -> bool {
 /// Proxies are careless with the content type, so the first character counts as well: no JSON begins
 /// with `<`.
 fn is_web_page(headers: &HeaderMap, body: &[u8]) -> bool {
-    let declared = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
+    let declared = text(headers, &header::CONTENT_TYPE)
         .is_some_and(|value| value.to_ascii_lowercase().contains("html"));
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     declared || body.trim_ascii_start().starts_with(b"<")
@@ -194,18 +236,24 @@ fn is_web_page(headers: &HeaderMap, body: &[u8]) -> bool {
 ///
 /// A date is compared with the server's own `Date` where there is one: our clock may be wrong.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let value = text(headers, &header::RETRY_AFTER)?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // A number too large for 64 bits still means "long"; the back-off bounds it.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let until = http_date(value)?;
-    let now = headers
-        .get(header::DATE)
-        .and_then(|value| http_date(value.to_str().ok()?))
-        .unwrap_or(now);
+    let now = server_time(headers).unwrap_or(now);
     // A date in the past means now.
     Some(Duration::try_from(until.duration_since(now)).unwrap_or_default())
+}
+
+/// What the server's clock says, RFC 9110 section 6.6.1.
+pub(super) fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
+    http_date(text(headers, &header::DATE)?)
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
 }
 
 /// `Fri, 20 Nov 2026 10:00:00 GMT` (RFC 9110 section 5.6.7); the two obsolete forms are not read.
@@ -275,6 +323,7 @@ mod tests {
         let error = HttpError::Status(Answer {
             status: StatusCode::BAD_REQUEST,
             retry_after: None,
+            challenge: None,
             body: b"hunter2".to_vec(),
         });
         let shown = format!("{error} {error:?}");

@@ -19,6 +19,8 @@ mod federated;
 mod grant;
 mod http;
 mod journal;
+pub mod managed;
+mod reading;
 mod response;
 mod settings;
 mod source;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use oauth2::Scope;
 
-use super::endpoint::EndpointUrl;
+use super::endpoint::{EndpointUrl, EndpointUrlError};
+use super::managed;
 use crate::proxy::Proxy;
 use crate::secret::SecretSource;
 use crate::tls::TlsError;
@@ -15,7 +16,7 @@ use crate::tls::TlsError;
 pub struct Settings {
     /// The token endpoint, usually from [`super::Cloud::token_url`].
     pub token_url: EndpointUrl,
-    /// The client identifier, Entra's "Application (client) ID".
+    /// The client identifier, Entra's "Application (client) ID"; of a managed identity it may be empty.
     pub client_id: String,
     /// What the application proves itself with.
     pub credential: Credential,
@@ -70,6 +71,9 @@ pub enum AssertionAlgorithm {
 pub enum Way {
     /// The application's own: client credentials, RFC 6749 section 4.4.
     ClientCredentials,
+    /// That of the machine, which Azure vouches for: no credential, and `client_id` only chooses among
+    /// several identities.
+    ManagedIdentity(managed::Settings),
 }
 
 /// A token source cannot be made of these settings.
@@ -81,6 +85,14 @@ pub enum SettingsError {
         /// The setting's name.
         setting: &'static str,
     },
+    /// The platform's own word for where its tokens are.
+    #[error("IDENTITY_ENDPOINT in the environment is {0}")]
+    Environment(#[source] EndpointUrlError),
+    /// An identity endpoint that says neither what it is nor has what App Service needs.
+    #[error(
+        "oauth.identity_endpoint is none of a VM's or of Azure Arc (both end in /metadata/identity/oauth2/token), and for one of App Service IDENTITY_HEADER is not in the environment: correct it, or leave it out to have it found"
+    )]
+    IdentityHeader,
     /// Trust roots.
     #[error(transparent)]
     Tls(TlsError),
@@ -118,8 +130,12 @@ impl Settings {
                 token_file.as_os_str().is_empty(),
             ),
         };
+        let names_the_app = !matches!(self.way, Way::ManagedIdentity(_));
         let empty = [
-            ("client_id", self.client_id.trim().is_empty()),
+            (
+                "client_id",
+                names_the_app && self.client_id.trim().is_empty(),
+            ),
             (credential, no_credential),
             ("oauth.scope", self.scope.trim().is_empty()),
             ("oauth.timeout", self.timeout.is_zero()),

@@ -21,7 +21,7 @@ use super::control::Control;
 use super::fault::{Fault, Step, TokenFault};
 use super::ledger::Stats;
 use super::rights::SendAs;
-use super::{Shared, entra};
+use super::{Shared, entra, identity};
 
 /// Requests in progress may end within this when the sandbox stops.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -46,7 +46,8 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
         .route("/control/tokens", delete(revoke_tokens))
         .with_state(Control::new(Arc::clone(&shared)));
     let router = control
-        .merge(entra::router().with_state(shared))
+        .merge(entra::router().with_state(Arc::clone(&shared)))
+        .merge(identity::router().with_state(shared))
         .layer(from_fn(loopback_only));
     let serving =
         axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());

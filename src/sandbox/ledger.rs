@@ -62,7 +62,7 @@ impl Message {
 /// A rule of RFC 5321 and its kin that a client broke.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Violation {
-    /// The connection, counted from 1.
+    /// The connection, counted from 1; 0: over HTTP.
     pub connection: u64,
     /// What was wrong; no content, no credentials.
     pub what: String,

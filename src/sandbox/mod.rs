@@ -1,4 +1,5 @@
-//! A stand-in for Exchange Online's SMTP submission and for Entra's token endpoint, on loopback.
+//! A stand-in for Exchange Online's SMTP submission, for Entra's token endpoint, and for the managed identities of
+//! Azure's machines, on loopback.
 //!
 //! For `exorelay demo` and `exorelay sandbox`, for tests, and for people who try an application offline. The replies,
 //! extensions and limits are those of the real services as far as they are known; what a tolerant server would
@@ -47,6 +48,7 @@ mod entra;
 mod fault;
 mod form;
 mod http;
+mod identity;
 mod inbox;
 mod ledger;
 mod mailboxes;
@@ -149,6 +151,7 @@ struct Shared {
     rights: Rights,
     tokens: Tokens,
     inbox: Inbox,
+    identity: identity::Platform,
     tls: TlsAcceptor,
     stop: CancellationToken,
 }
@@ -179,6 +182,7 @@ impl Sandbox {
         let (inbox, first_number) = open_inbox(&settings, &ca_file, identity.ca_pem).await?;
         let shared = Arc::new(Shared {
             rights: Rights::new(settings.send_as.clone()),
+            identity: identity::Platform::new(&settings.directory),
             settings,
             ledger: Ledger::new(first_number),
             faults: Faults::new(),
@@ -217,6 +221,21 @@ impl Sandbox {
         format!("http://{}/{tenant_id}/oauth2/v2.0/token", self.http_address)
     }
 
+    /// Where a machine asks for its managed identity: an Azure VM, and one with Azure Arc.
+    pub fn metadata_url(&self) -> String {
+        format!("http://{}{}", self.http_address, identity::METADATA_PATH)
+    }
+
+    /// `IDENTITY_ENDPOINT` of an app in App Service.
+    pub fn app_service_url(&self) -> String {
+        format!("http://{}{}", self.http_address, identity::APP_SERVICE_PATH)
+    }
+
+    /// The `IDENTITY_HEADER` that goes with it.
+    pub fn identity_header(&self) -> &Secret {
+        &self.shared.settings.identity_header
+    }
+
     /// The CA certificate (PEM) that a client must trust; the server's is for `localhost`, `127.0.0.1` and `::1`.
     pub fn ca_file(&self) -> &Path {
         &self.ca_file
@@ -249,7 +268,11 @@ impl Sandbox {
         // An HTTP client that does not read its answer is not waited for.
         let _ = timeout(STOP_TIMEOUT, self.tasks.wait()).await;
         let shared = Arc::clone(&self.shared);
-        let _ = tokio::task::spawn_blocking(move || shared.inbox.sweep()).await;
+        let _ = tokio::task::spawn_blocking(move || {
+            shared.identity.sweep();
+            shared.inbox.sweep()
+        })
+        .await;
     }
 }
 

@@ -14,6 +14,8 @@ const CLIENT_ID: &str = "c0ffee00-3d0b-4f7e-8b1a-2a4e6c8f1d35";
 /// Holds every octet that a client may forget to percent-encode (facts D.7). It protects nothing: the sandbox listens
 /// on loopback, and its mail is test mail.
 const CLIENT_SECRET: &str = "sand~box+Secret/1.0&x=%41 =";
+/// Not worth more than the secret.
+const IDENTITY_HEADER: &str = "853b9a84-5bfa-4b22-a3f3-0b9a43d9ad8a";
 
 /// How to start a [`Sandbox`](super::Sandbox).
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub struct Settings {
     pub client_id: String,
     /// That application's secret.
     pub client_secret: Secret,
+    /// `IDENTITY_HEADER` of an app in App Service.
+    pub identity_header: Secret,
     /// `expires_in` of the tokens; Entra's are 60 to 90 minutes (facts D.6).
     pub token_lifetime: Duration,
     /// What Exchange Online limits.
@@ -57,6 +61,7 @@ impl Settings {
             tenant_id: TENANT_ID.to_owned(),
             client_id: CLIENT_ID.to_owned(),
             client_secret: Secret::new(CLIENT_SECRET),
+            identity_header: Secret::new(IDENTITY_HEADER),
             token_lifetime: Duration::from_secs(3599),
             limits: Limits::default(),
             store: Store::Keep,

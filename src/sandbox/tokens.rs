@@ -20,7 +20,7 @@ const TOKENS_MAX: usize = 10_000;
 /// An RS256 signature with a key of 2048 bits.
 const SIGNATURE_BYTES: usize = 256;
 /// Audiences that Exchange Online takes (facts D.4), besides its bare application id.
-const OUTLOOK: [&str; 4] = [
+pub(super) const OUTLOOK: [&str; 4] = [
     "https://outlook.office365.com",
     "https://outlook.office.com",
     "https://outlook.office365.us",

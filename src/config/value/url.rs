@@ -49,6 +49,10 @@ impl Setting for HttpAddress {
         if url.scheme() != "https" && !near && !is_loopback(&url) {
             return Err(Fault(NOT_HTTPS.into()));
         }
+        if url.query().is_some() || url.fragment().is_some() {
+            let text = "ends in ? or # and more, which is added to each request; leave that out";
+            return Err(Fault(text.into()));
+        }
         Ok(Self(url))
     }
 

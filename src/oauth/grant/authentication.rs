@@ -2,12 +2,10 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use oauth2::basic::BasicClient;
 use oauth2::{AuthType, ClientId, ClientSecret, EndpointNotSet, EndpointSet};
-use tokio::sync::Semaphore;
 use tracing::warn;
 
 use super::assertion::Assertion;
@@ -15,6 +13,7 @@ use crate::oauth::certificate::{ClientCertificate, ClientCertificateError};
 use crate::oauth::endpoint::EndpointUrl;
 use crate::oauth::error::{OperatorError, TokenError};
 use crate::oauth::federated::read_federated_token;
+use crate::oauth::reading::{READ_LIMIT, Reading};
 use crate::oauth::settings::{AssertionAlgorithm, Credential};
 use crate::secret::{Secret, SecretSource};
 
@@ -27,8 +26,7 @@ pub(in crate::oauth) type Client =
 pub(in crate::oauth) struct Authentication {
     client_id: ClientId,
     credential: Credential,
-    /// One permit: a file that never lets itself be read occupies one thread, not all of them.
-    reading: Arc<Semaphore>,
+    reading: Reading,
     /// What was last said about the certificate, to say it once.
     warned: Mutex<Option<String>>,
 }
@@ -70,7 +68,7 @@ impl Authentication {
         Self {
             client_id: ClientId::new(client_id),
             credential,
-            reading: Arc::new(Semaphore::new(1)),
+            reading: Reading::default(),
             warned: Mutex::new(None),
         }
     }
@@ -183,20 +181,8 @@ impl Authentication {
         &self,
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, OperatorError> {
-        let late = || OperatorError::SecretTimeout { limit: READ_LIMIT };
-        let permit = Arc::clone(&self.reading)
-            .try_acquire_owned()
-            .map_err(|_| late())?;
-        let reading = tokio::task::spawn_blocking(move || {
-            let value = read();
-            drop(permit);
-            value
-        });
-        match tokio::time::timeout(READ_LIMIT, reading).await {
-            Ok(Ok(value)) => Ok(value),
-            // The runtime is shutting down, or reading panicked: nothing was read either way.
-            Ok(Err(_)) | Err(_) => Err(late()),
-        }
+        let value = self.reading.read(read).await;
+        value.ok_or(OperatorError::SecretTimeout { limit: READ_LIMIT })
     }
 }
 
@@ -215,6 +201,3 @@ pub(in crate::oauth) fn concerns_the_secret(error: &TokenError) -> bool {
 
 /// RFC 7523 section 2.2.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-
-/// For a small file; longer means that its file system hangs.
-const READ_LIMIT: Duration = Duration::from_secs(10);

@@ -41,6 +41,19 @@ impl Exchange {
         })
     }
 
+    /// As [`Self::new`], for an endpoint of the machine's own platform, which no proxy leads to.
+    pub(in crate::oauth) fn next_door(
+        endpoint: EndpointUrl,
+        settings: &Settings,
+    ) -> Result<Self, SettingsError> {
+        let ca_file = settings.ca_file.as_deref();
+        Ok(Self {
+            http: HttpClient::direct(&endpoint, ca_file, settings.timeout)?,
+            endpoint,
+            timeout: settings.timeout,
+        })
+    }
+
     /// RFC 6749 section 5.1.
     pub(in crate::oauth) fn accept(
         &self,

@@ -2,6 +2,7 @@
 
 mod control;
 mod faults;
+mod identity;
 mod limits;
 mod session;
 mod support;
