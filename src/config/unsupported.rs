@@ -54,7 +54,6 @@ const LISTENER: &[Refusal<Listener>] = &[
 
 const ACCOUNT: &[Refusal<Account>] = &[
     (|a| a.provider == Provider::Google, "provider", "\"google\""),
-    (|a| a.access == Access::Delegated, "access", "\"delegated\""),
     (
         |a| a.access == Access::ManagedIdentity,
         "access",

@@ -19,7 +19,7 @@ mod http;
 mod journal;
 mod response;
 mod settings;
-mod sign_in;
+pub mod sign_in;
 mod source;
 mod state;
 mod status;
@@ -32,10 +32,6 @@ pub use endpoint::{EndpointUrl, EndpointUrlError};
 pub use error::{FaultError, OperatorError, RetryError, TokenError};
 pub use response::ErrorResponse;
 pub use settings::{Credential, Settings, SettingsError, Way};
-pub use sign_in::{
-    Answer, AnswerError, Arrival, Authorization, Browser, DeviceCode, Loopback, Page, RedirectUri,
-    SignIn, SignInError, SignInSettings, SignedIn,
-};
 pub use source::TokenSource;
 pub use status::{Refusal, TokenStatus, Unavailable};
 pub use store::{Origin, StoreError, StoredToken, TokenStore};

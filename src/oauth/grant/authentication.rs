@@ -112,6 +112,42 @@ impl Authentication {
         }
     }
 
+    /// Tries the proofs in order, until one is not refused.
+    pub(in crate::oauth) async fn in_turn<T, F>(
+        &self,
+        request: impl Fn(Proof) -> F,
+    ) -> Result<T, TokenError>
+    where
+        F: Future<Output = Result<T, TokenError>>,
+    {
+        let mut refused: Option<TokenError> = None;
+        for choice in 0..self.choices() {
+            let outcome = match self.proof(choice).await {
+                Ok(proof) => request(proof).await,
+                Err(error) => Err(TokenError::Operator(error)),
+            };
+            match outcome {
+                Ok(granted) => {
+                    if let Some(error) = refused {
+                        let error = error.report();
+                        warn!(
+                            error,
+                            "a client secret was refused, a later one was accepted"
+                        );
+                    }
+                    return Ok(granted);
+                }
+                // The first secret is the one meant to be used, so it is its failure that is told.
+                Err(error) if concerns_the_secret(&error) => {
+                    refused.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // There is at least one to be tried.
+        Err(refused.unwrap_or(TokenError::Fault(FaultError::Request)))
+    }
+
     /// Reads what the settings name, anew for each request, so that a replaced file heals by itself.
     pub(in crate::oauth) async fn proof(&self, choice: usize) -> Result<Proof, OperatorError> {
         match &self.credential {
@@ -141,42 +177,6 @@ impl Authentication {
 
     pub(in crate::oauth) fn client_id(&self) -> &str {
         &self.client_id
-    }
-
-    /// Asks with the proofs in turn, until one is not refused.
-    pub(in crate::oauth) async fn prove<T, F>(
-        &self,
-        ask: impl Fn(Proof) -> F,
-    ) -> Result<T, TokenError>
-    where
-        F: Future<Output = Result<T, TokenError>>,
-    {
-        let mut refused: Option<TokenError> = None;
-        for choice in 0..self.choices() {
-            let asked = match self.proof(choice).await {
-                Ok(proof) => ask(proof).await,
-                Err(error) => Err(TokenError::Operator(error)),
-            };
-            match asked {
-                Ok(value) => {
-                    if let Some(error) = refused {
-                        let error = error.report();
-                        warn!(
-                            error,
-                            "a client secret was refused, a later one was accepted"
-                        );
-                    }
-                    return Ok(value);
-                }
-                // The first secret is the one meant to be used, so it is its failure that is told.
-                Err(error) if concerns_the_secret(&error) => {
-                    refused.get_or_insert(error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        // There is at least one to be tried.
-        Err(refused.unwrap_or(TokenError::Fault(FaultError::Request)))
     }
 
     async fn secret(&self, source: &SecretSource) -> Result<Secret, OperatorError> {

@@ -25,8 +25,8 @@ impl ClientCredentials {
     }
 
     pub(super) async fn obtain(&self) -> Result<Granted, TokenError> {
-        let ask = |proof| self.obtain_with(proof);
-        self.authentication.prove(ask).await
+        let request = |proof| self.obtain_with(proof);
+        self.authentication.in_turn(request).await
     }
 
     async fn obtain_with(&self, proof: Proof) -> Result<Granted, TokenError> {

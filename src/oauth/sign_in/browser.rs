@@ -83,7 +83,7 @@ impl SignIn {
         };
         let redeemed = self
             .authentication
-            .prove(|proof| self.exchange_code(authorization, &code, proof))
+            .in_turn(|proof| self.exchange_code(authorization, &code, proof))
             .await;
         let response = redeemed.map_err(|error| SignInError::explain(error, registered))?;
         self.signed_in(&response)

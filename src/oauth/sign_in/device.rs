@@ -45,7 +45,7 @@ impl SignIn {
     pub async fn device_code(&self) -> Result<DeviceCode, SignInError> {
         let asked = self
             .authentication
-            .prove(|proof| self.ask_for_code(proof))
+            .in_turn(|proof| self.ask_for_code(proof))
             .await;
         let details = asked.map_err(|error| self.explain(error))?;
         Ok(DeviceCode {
@@ -83,7 +83,7 @@ impl SignIn {
     ) -> Result<SignedIn, SignInError> {
         let ask = async || {
             let ask = |proof| self.ask_for_token(&code.code, proof);
-            self.authentication.prove(ask).await
+            self.authentication.in_turn(ask).await
         };
         let response = poll(code.interval, code.expires_in, ask, trouble).await;
         self.signed_in(&response.map_err(|failure| match failure {
