@@ -12,6 +12,7 @@ mod context;
 mod demo;
 mod error;
 mod history;
+mod login;
 mod output;
 mod progress;
 mod queue;
@@ -55,6 +56,7 @@ enum Command {
     Demo(demo::Args),
     Sandbox(sandbox::Args),
     Config(config::Args),
+    Login(login::Args),
     Queue(queue::Args),
     History(history::Args),
     Sender(sender::Args),
@@ -68,6 +70,7 @@ impl Command {
             Self::Demo(args) => args.run(context),
             Self::Sandbox(args) => args.run(context),
             Self::Config(args) => args.run(context),
+            Self::Login(args) => args.run(context),
             Self::Queue(args) => args.run(context),
             Self::History(args) => args.run(context),
             Self::Sender(args) => args.run(context),

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::config::{
     Access, Account, AddressPattern, BareNewline, BounceTo, Client, ListenAddress, Listener,
-    ListenerTls, LogFormat, Route, SenderPolicy, Settings, UpstreamTls,
+    ListenerTls, LogFormat, Provider, Route, SenderPolicy, Settings, UpstreamTls,
 };
 use crate::mail::rewrite::Signature;
 use crate::{alert, delivery, listener, oauth, queue, smtp, telemetry};
@@ -34,6 +34,14 @@ pub enum PartError {
     /// The token endpoint.
     #[error("account.{account}.oauth.token_url: {source}")]
     TokenUrl {
+        /// The account's name.
+        account: String,
+        /// What is wrong with it.
+        source: oauth::EndpointUrlError,
+    },
+    /// The endpoint for sign-ins on another device.
+    #[error("account.{account}.oauth.device_code_url: {source}")]
+    DeviceCodeUrl {
         /// The account's name.
         account: String,
         /// What is wrong with it.
@@ -179,6 +187,33 @@ impl Settings {
             explain,
             accounts: accounts.collect(),
         }
+    }
+
+    /// For [`oauth::sign_in::SignIn::new`].
+    pub fn sign_in_part(
+        &self,
+        account: &Account,
+    ) -> Result<oauth::sign_in::SignInSettings, PartError> {
+        let mut application = account.oauth_part()?;
+        if account.client_secrets.is_empty() {
+            application.credential = oauth::Credential::None;
+        }
+        let device_code_url = account.oauth.device_code_url.as_str().parse();
+        Ok(oauth::sign_in::SignInSettings {
+            application,
+            authorize_url: account.oauth.authorize_url.clone(),
+            device_code_url: device_code_url.map_err(|source| PartError::DeviceCodeUrl {
+                account: account.name.clone(),
+                source,
+            })?,
+            redirect_uri: account.oauth.redirect_uri.clone(),
+            login_hint: account.mailbox.to_string(),
+            parameters: match account.provider {
+                // No refresh token without the first, and none for the second time without the other (facts G.4).
+                Provider::Google => &[("access_type", "offline"), ("prompt", "consent")],
+                Provider::Microsoft => &[],
+            },
+        })
     }
 
     /// For [`alert::Hooks::new`].

@@ -3,7 +3,7 @@
 //! They are refused when they are switched on: a setting that is taken and ignored would be a promise
 //! broken in silence. What becomes supported is deleted here, and nowhere else.
 
-use super::account::{Access, Account, Provider};
+use super::account::{Account, Provider};
 use super::layers::Merged;
 use super::listener::{Listener, ListenerAuth};
 use super::operation::LogFormat;
@@ -40,10 +40,8 @@ const LISTENER: &[Refusal<Listener>] = &[
     ),
 ];
 
-const ACCOUNT: &[Refusal<Account>] = &[
-    (|a| a.provider == Provider::Google, "provider", "\"google\""),
-    (|a| a.access == Access::Delegated, "access", "\"delegated\""),
-];
+const ACCOUNT: &[Refusal<Account>] =
+    &[(|a| a.provider == Provider::Google, "provider", "\"google\"")];
 
 /// Adds a problem for each setting that is switched on too early.
 pub(super) fn refuse(settings: &Settings, merged: &Merged, report: &mut Report) {

@@ -30,6 +30,10 @@ pub struct Claims {
     /// The person who signed in; `unique_name` in older tokens.
     #[serde(alias = "unique_name")]
     pub upn: String,
+    /// The same in tokens of version 2 and in id tokens.
+    pub preferred_username: String,
+    /// Of the person, in id tokens.
+    pub email: String,
     /// `1`: with a secret, `2`: with a certificate.
     #[serde(deserialize_with = "text_or_number")]
     pub appidacr: String,
@@ -56,6 +60,15 @@ impl Claims {
             claims.remove("unique_name");
         }
         serde_json::from_value(claims.into()).ok()
+    }
+
+    /// Who signed in; none for an application.
+    pub fn person(&self) -> Option<&str> {
+        let names = [&self.upn, &self.preferred_username, &self.email];
+        names
+            .into_iter()
+            .map(String::as_str)
+            .find(|name| !name.is_empty())
     }
 }
 

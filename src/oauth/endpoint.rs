@@ -96,6 +96,10 @@ impl EndpointUrl {
     pub(super) fn to_token_url(&self) -> oauth2::TokenUrl {
         oauth2::TokenUrl::from_url(self.url.clone())
     }
+
+    pub(super) fn to_device_url(&self) -> oauth2::DeviceAuthorizationUrl {
+        oauth2::DeviceAuthorizationUrl::from_url(self.url.clone())
+    }
 }
 
 impl FromStr for EndpointUrl {

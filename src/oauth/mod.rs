@@ -23,6 +23,7 @@ pub mod managed;
 mod reading;
 mod response;
 mod settings;
+pub mod sign_in;
 mod source;
 mod state;
 mod status;

@@ -8,6 +8,7 @@
 mod bench;
 mod config;
 mod hands;
+mod login;
 mod queue;
 mod sender;
 mod status;
@@ -25,6 +26,7 @@ fn help_mentions_every_command() {
                 "demo",
                 "sandbox",
                 "config",
+                "login",
                 "queue",
                 "history",
                 "sender",
@@ -35,6 +37,7 @@ fn help_mentions_every_command() {
         ),
         (&["run", "--help"], &["SIGTERM"]),
         (&["demo", "--help"], &["--once"]),
+        (&["login", "--help"], &["--paste", "--device", "--shared"]),
         (
             &["sandbox", "--help"],
             &[

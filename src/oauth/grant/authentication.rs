@@ -1,25 +1,68 @@
 //! How the application proves who it is, RFC 6749 section 2.3.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use oauth2::basic::BasicClient;
-use oauth2::{AuthType, ClientId, ClientSecret, EndpointNotSet, EndpointSet};
+use oauth2::basic::{
+    BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
+    BasicTokenType,
+};
+use oauth2::{
+    AuthType, ClientId, ClientSecret, EndpointNotSet, EndpointSet, ExtraTokenFields,
+    StandardRevocableToken, StandardTokenResponse,
+};
+use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::assertion::Assertion;
 use crate::oauth::certificate::{ClientCertificate, ClientCertificateError};
 use crate::oauth::endpoint::EndpointUrl;
-use crate::oauth::error::{OperatorError, TokenError};
+use crate::oauth::error::{FaultError, OperatorError, TokenError};
 use crate::oauth::federated::read_federated_token;
 use crate::oauth::reading::{READ_LIMIT, Reading};
 use crate::oauth::settings::{AssertionAlgorithm, Credential};
 use crate::secret::{Secret, SecretSource};
 
 /// A client of the `oauth2` crate that knows its token endpoint.
-pub(in crate::oauth) type Client =
-    BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
+pub(in crate::oauth) type Client = oauth2::Client<
+    BasicErrorResponse,
+    Response,
+    BasicTokenIntrospectionResponse,
+    StandardRevocableToken,
+    BasicRevocationErrorResponse,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointSet,
+>;
+
+/// The token response of RFC 6749 section 5.1, with the addition of OIDC.
+pub(in crate::oauth) type Response = StandardTokenResponse<Additions, BasicTokenType>;
+
+/// Beside the tokens.
+#[derive(Serialize, Deserialize)]
+pub(in crate::oauth) struct Additions {
+    /// Only where the scope `openid` was asked for.
+    id_token: Option<String>,
+}
+
+impl ExtraTokenFields for Additions {}
+
+impl Additions {
+    /// Tells who has signed in.
+    pub(in crate::oauth) fn id_token(&self) -> Option<Secret> {
+        self.id_token.as_deref().map(Secret::new)
+    }
+}
+
+impl fmt::Debug for Additions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Additions").finish_non_exhaustive()
+    }
+}
 
 /// An application and what it proves itself with.
 #[derive(Debug)]
@@ -81,6 +124,43 @@ impl Authentication {
         }
     }
 
+    /// Tries the proofs in order, until one is not refused.
+    pub(in crate::oauth) async fn in_turn<T, F>(
+        &self,
+        endpoint: &EndpointUrl,
+        request: impl Fn(Proof) -> F,
+    ) -> Result<T, TokenError>
+    where
+        F: Future<Output = Result<T, TokenError>>,
+    {
+        let mut refused: Option<TokenError> = None;
+        for choice in 0..self.choices() {
+            let outcome = match self.proof(choice, endpoint).await {
+                Ok(proof) => request(proof).await,
+                Err(error) => Err(TokenError::Operator(error)),
+            };
+            match outcome {
+                Ok(granted) => {
+                    if let Some(error) = refused {
+                        let error = error.report();
+                        warn!(
+                            error,
+                            "a client secret was refused, a later one was accepted"
+                        );
+                    }
+                    return Ok(granted);
+                }
+                // The first secret is the one meant to be used, so it is its failure that is told.
+                Err(error) if concerns_the_secret(&error) => {
+                    refused.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // There is at least one to be tried.
+        Err(refused.unwrap_or(TokenError::Fault(FaultError::Request)))
+    }
+
     /// Reads what the settings name, anew for each request to `endpoint`, so that a replaced file heals by
     /// itself.
     pub(in crate::oauth) async fn proof(
@@ -112,7 +192,7 @@ impl Authentication {
 
     /// A client that sends `proof` along.
     pub(in crate::oauth) fn client(&self, endpoint: &EndpointUrl, proof: &Proof) -> Client {
-        let client = BasicClient::new(self.client_id.clone())
+        let client = oauth2::Client::new(self.client_id.clone())
             .set_token_uri(endpoint.to_token_url())
             // Both ways are allowed; the body is the one Microsoft documents.
             .set_auth_type(AuthType::RequestBody);
@@ -122,6 +202,10 @@ impl Authentication {
                 client.set_client_secret(ClientSecret::new(secret.reveal().to_owned()))
             }
         }
+    }
+
+    pub(in crate::oauth) fn client_id(&self) -> &str {
+        &self.client_id
     }
 
     async fn secret(&self, source: &SecretSource) -> Result<Secret, OperatorError> {
