@@ -127,8 +127,7 @@ pub(super) fn in_time(claims: &Claims, now: Timestamp) -> Result<(), Refusal> {
     let now_s = now.as_second();
     let skew = SKEW.as_secs();
     let begun = claims.nbf.is_none_or(|begin| begin <= now_s + skew);
-    // Clocks that are ahead are forgiven. One that is behind makes its assertions early enough only by their lifetime:
-    // Entra may forgive more.
+    // A clock that is behind is forgiven as far as the assertion's lifetime goes; Entra may forgive more.
     if begun && now_s < claims.exp {
         return Ok(());
     }

@@ -43,7 +43,7 @@ pub(super) async fn get(
             let refusal = Refusal::new(Kind::LoginRequired, 50_058, text);
             asked.way_back.refuse(&shared, &refusal)
         }
-        None => asked.ask(&shared, &asked.login_hint, None),
+        None => ask(&shared, &asked.login_hint, None),
     }
 }
 
@@ -152,20 +152,11 @@ impl Asked {
         }
     }
 
-    fn ask(&self, shared: &Shared, name: &str, refusal: Option<&Refusal>) -> Response {
-        let field = Field {
-            name: "user",
-            label: "User name",
-            value: name,
-        };
-        page::form(TITLE, &[field], refusal, &shared.entra.clock)
-    }
-
     fn sign_in(&self, shared: &Shared, name: &str) -> Response {
         let user = match User::find(&shared.settings, name) {
             Ok(user) => user,
             // Entra stays on its page, so that another name can be tried.
-            Err(refusal) => return self.ask(shared, name, Some(&refusal)),
+            Err(refusal) => return ask(shared, name, Some(&refusal)),
         };
         let entra = &shared.entra;
         if let Err(mut refusal) = check_consent(&entra.registration()) {
@@ -198,6 +189,15 @@ impl Asked {
         let refusal = Refusal::new(Kind::AccessDenied, 65_004, text);
         self.way_back.refuse(shared, &refusal)
     }
+}
+
+fn ask(shared: &Shared, name: &str, refusal: Option<&Refusal>) -> Response {
+    let field = Field {
+        name: "user",
+        label: "User name",
+        value: name,
+    };
+    page::form(TITLE, &[field], refusal, &shared.entra.clock)
 }
 
 /// S256 and nothing else: `plain` protects nobody (RFC 7636 section 7.2).

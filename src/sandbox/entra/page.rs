@@ -22,7 +22,7 @@ pub(super) fn form(
     refusal: Option<&Refusal>,
     clock: &Clock,
 ) -> Response {
-    let inputs: String = fields
+    let inputs: Vec<String> = fields
         .iter()
         .map(|Field { name, label, value }| {
             let value = escape(value);
@@ -34,8 +34,9 @@ pub(super) fn form(
     });
     let status = refusal.map_or(StatusCode::OK, |_| StatusCode::BAD_REQUEST);
     let body = format!(
-        "{problem}<form method=\"post\">{inputs}<p><button>Sign in</button> \
-         <button name=\"decline\" value=\"yes\">Decline</button></p></form>"
+        "{problem}<form method=\"post\">{}<p><button>Sign in</button> \
+         <button name=\"decline\" value=\"yes\">Decline</button></p></form>",
+        inputs.concat()
     );
     page(status, title, &body)
 }

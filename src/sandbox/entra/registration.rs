@@ -3,8 +3,7 @@
 use serde::Deserialize;
 
 /// The applications' registration; it can be changed while the sandbox runs.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
     /// Where a browser may be sent back to. Of `http://localhost` the port is not compared.
     pub redirect_uris: Vec<String>,

@@ -24,24 +24,11 @@ pub(super) struct SignIn {
 
 impl SignIn {
     /// What the next token is for: the same as at the sign-in, or what a request names instead.
-    pub(super) fn access(
-        &self,
-        wanted: Option<&str>,
-        registration: &Registration,
-    ) -> Result<Access, Refusal> {
-        let access = match wanted {
-            None => self.scope.access(),
-            Some(wanted) => {
-                let wanted = Scope::decode(wanted)?;
-                wanted.single()?;
-                wanted.access()
-            }
-        };
-        check_consent(registration)?;
-        Ok(access)
+    pub(super) fn access(&self, wanted: Option<&Scope>) -> Access {
+        wanted.unwrap_or(&self.scope).access()
     }
 
-    /// Who signed in, for the application itself (OpenID Connect Core section 2).
+    /// Who signed in, for the application itself (`OpenID` Connect Core section 2).
     pub(super) fn id_token(
         &self,
         client_id: &str,

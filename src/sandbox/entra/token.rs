@@ -14,8 +14,8 @@ use super::client::{App, Proof, no_credential, wrong_secret};
 use super::refusal::{Kind, Refusal};
 use super::registration::Permission;
 use super::request::Request;
-use super::scope;
-use super::sign_in::SignIn;
+use super::scope::{self, Scope};
+use super::sign_in::{SignIn, check_consent};
 use super::tenant::{self, Concrete};
 use crate::sandbox::Shared;
 use crate::sandbox::content::printable;
@@ -128,9 +128,10 @@ impl Exchange<'_> {
 
     fn authorization_code(&self) -> Result<Value, Refusal> {
         let (app, proof) = self.authenticate_for_person()?;
+        let wanted = self.wanted()?;
         let now = self.shared.entra.clock.moment();
         let sign_in = self.shared.entra.codes.redeem(&self.request, app, now)?;
-        self.person(&sign_in, proof, None)
+        self.person(&sign_in, proof, wanted.as_ref(), None)
     }
 
     fn device_code(&self) -> Result<Value, Refusal> {
@@ -139,18 +140,31 @@ impl Exchange<'_> {
             return Err(no_credential());
         }
         let device_code = self.request.required("device_code")?;
+        let wanted = self.wanted()?;
         let now = self.shared.entra.clock.moment();
         let sign_in = self.shared.entra.devices.poll(device_code, app, now)?;
-        self.person(&sign_in, proof, None)
+        self.person(&sign_in, proof, wanted.as_ref(), None)
     }
 
     fn refresh_token(&self) -> Result<Value, Refusal> {
         let (app, proof) = self.authenticate_for_person()?;
         let shown = self.request.required("refresh_token")?;
+        let wanted = self.wanted()?;
         let entra = &self.shared.entra;
         let now = entra.clock.moment();
         let sign_in = entra.refresh_tokens.redeem(shown, app, now)?;
-        self.person(&sign_in, proof, Some(shown))
+        self.person(&sign_in, proof, wanted.as_ref(), Some(shown))
+    }
+
+    /// The scope of the request, where one is not demanded; it must be right before anything is used up.
+    fn wanted(&self) -> Result<Option<Scope>, Refusal> {
+        check_consent(&self.shared.entra.registration())?;
+        let Some(wanted) = self.request.field("scope") else {
+            return Ok(None);
+        };
+        let wanted = Scope::decode(wanted)?;
+        wanted.single()?;
+        Ok(Some(wanted))
     }
 
     fn authenticate_for_person(&self) -> Result<(App, Proof), Refusal> {
@@ -176,10 +190,11 @@ impl Exchange<'_> {
         &self,
         sign_in: &SignIn,
         proof: Proof,
+        wanted: Option<&Scope>,
         shown: Option<&str>,
     ) -> Result<Value, Refusal> {
         let entra = &self.shared.entra;
-        let access = sign_in.access(self.request.field("scope"), &entra.registration())?;
+        let access = sign_in.access(wanted);
         let holder = Holder::Person {
             user: sign_in.user.name.clone(),
             object_id: sign_in.user.object_id.clone(),
