@@ -4,9 +4,11 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::entra::Permission;
 use super::fault::Step;
 use super::ledger::Count;
 use super::session::{Hello, Next, Session, Struck};
+use super::tokens::Holder;
 use super::wire::{End, Line, Wire};
 
 const UNRECOGNIZED: &str = "504 5.7.4 Unrecognized authentication type";
@@ -119,13 +121,25 @@ impl Session {
         Ok(Next::Read)
     }
 
+    /// Exchange says the same of an expired token, of one for somebody else and of a missing right (facts C.1).
     fn permits(&self, credentials: &Credentials<'_>) -> bool {
         let mailboxes = &self.shared.settings.mailboxes;
         let mailbox = mailboxes.is_empty()
             || mailboxes
                 .iter()
                 .any(|mailbox| mailbox.eq_ignore_ascii_case(credentials.user));
-        mailbox && self.shared.tokens.admits(credentials.token)
+        let now = self.shared.entra.clock.moment();
+        let holder = self.shared.tokens.holder(credentials.token, now);
+        mailbox
+            && holder.is_some_and(|holder| match &holder {
+                // A role that the token does not show can only be known to Exchange (facts E.3).
+                Holder::Application { has_role } => {
+                    *has_role || self.shared.entra.registration().permission == Permission::Rbac
+                }
+                Holder::Person { user, .. } => {
+                    holder.may_send() && self.shared.rights.may_use(user, credentials.user)
+                }
+            })
     }
 }
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::Shared;
+use super::entra::{Permission, Proof, RandomError};
 use super::fault::{Fault, Step, TokenFault};
 use super::ledger::{Message, Stats, Violation};
 use super::replies;
 use super::rights::SendAs;
 use super::settings::Settings;
-use super::tokens::{Grant, RandomError};
+use super::tokens::{Grant, Holder};
 use crate::secret::Secret;
 
 /// The scope's resource of a token for Exchange Online.
@@ -17,7 +18,7 @@ const OUTLOOK: &str = "https://outlook.office365.com";
 /// Looks at a running sandbox and orders faults; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Control {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Control {
@@ -56,20 +57,25 @@ impl Control {
         self.shared.rights.set(send_as);
     }
 
-    /// Takes every order back.
+    /// Takes every order back: faults, people who would sign in, the clock, strict rotation.
     pub fn clear_faults(&self) {
         self.shared.faults.clear();
+        self.shared.entra.recover();
     }
 
-    /// A token as the token endpoint gives it, for tests without that endpoint.
+    /// A token as the token endpoint gives it to the application itself, for tests without that endpoint.
     pub fn issue_token(&self) -> Result<Secret, RandomError> {
         let settings = self.settings();
-        self.shared.tokens.issue(Grant {
+        let has_role = self.registration().permission == Permission::AppRole;
+        let grant = Grant {
             tenant_id: &settings.tenant_id,
             client_id: &settings.client_id,
             audience: OUTLOOK,
+            proof: Proof::Secret,
             lifetime: settings.token_lifetime,
-        })
+            holder: Holder::Application { has_role },
+        };
+        self.shared.tokens.issue(grant, &self.shared.entra.clock)
     }
 
     /// Makes every token issued so far worthless; the next AUTH with one gets 535.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::entra::Aadsts;
 use super::replies;
 
 /// Orders that wait for one step; an order above this replaces the oldest.
@@ -79,6 +80,8 @@ pub enum TokenFault {
     Html,
     /// `200` with half of a JSON body.
     Garbage,
+    /// A refusal of Entra's.
+    Aadsts(&'static Aadsts),
 }
 
 /// Who gets which fault, how many times.

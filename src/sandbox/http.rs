@@ -1,4 +1,4 @@
-//! The control interface over HTTP, beside the token endpoint.
+//! The control interface over HTTP, beside the login service.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -44,9 +44,10 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
         .route("/control/send_as", post(send_as))
         .route("/control/token", post(token_fault))
         .route("/control/tokens", delete(revoke_tokens))
+        .merge(entra::control())
         .with_state(Control::new(Arc::clone(&shared)));
     let router = control
-        .merge(entra::router().with_state(Arc::clone(&shared)))
+        .merge(entra::router(Arc::clone(&shared)))
         .merge(identity::router().with_state(shared))
         .layer(from_fn(loopback_only));
     let serving =

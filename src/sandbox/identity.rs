@@ -23,7 +23,7 @@ use self::keys::Keys;
 use super::Shared;
 use super::content::printable;
 use super::form;
-use super::ledger::Count;
+use super::ledger::{Count, GrantType};
 use super::tokens::OUTLOOK;
 
 pub(super) const METADATA_PATH: &str = "/metadata/identity/oauth2/token";
@@ -72,7 +72,9 @@ async fn metadata(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    shared.ledger.count(Count::TokenRequest);
+    shared
+        .ledger
+        .count(Count::TokenRequest(GrantType::ManagedIdentity));
     let outcome = ask_metadata(&shared, query.as_deref(), &headers).await;
     answered(outcome, Refusal::body)
 }
@@ -124,7 +126,9 @@ async fn app_service(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    shared.ledger.count(Count::TokenRequest);
+    shared
+        .ledger
+        .count(Count::TokenRequest(GrantType::ManagedIdentity));
     let outcome = ask_app_service(&shared, query.as_deref(), &headers);
     answered(outcome, Refusal::app_service_body)
 }

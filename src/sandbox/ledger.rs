@@ -95,8 +95,38 @@ pub struct Stats {
     pub violations: u64,
     /// Requests to the token endpoint.
     pub token_requests: u64,
+    /// The same by their grant type.
+    pub token_requests_by_grant: Grants,
     /// Tokens handed out.
     pub tokens_issued: u64,
+}
+
+/// Requests to the token endpoint by `grant_type`, refused ones too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Grants {
+    /// `client_credentials`.
+    pub client_credentials: u64,
+    /// `authorization_code`.
+    pub authorization_code: u64,
+    /// `refresh_token`.
+    pub refresh_token: u64,
+    /// `urn:ietf:params:oauth:grant-type:device_code`.
+    pub device_code: u64,
+    /// Of a managed identity, which is no grant of OAuth.
+    pub managed_identity: u64,
+    /// Unknown ones, and what is no request for a token.
+    pub other: u64,
+}
+
+/// Which of [`Grants`] a request counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GrantType {
+    ClientCredentials,
+    AuthorizationCode,
+    RefreshToken,
+    DeviceCode,
+    ManagedIdentity,
+    Other,
 }
 
 /// A count of [`Stats`] that only grows.
@@ -107,7 +137,7 @@ pub(super) enum Count {
     AuthenticationRefused,
     MessageRefused,
     OverRate,
-    TokenRequest,
+    TokenRequest(GrantType),
     TokenIssued,
 }
 
@@ -154,7 +184,18 @@ impl Ledger {
             Count::AuthenticationRefused => stats.authentications_refused += 1,
             Count::MessageRefused => stats.messages_refused += 1,
             Count::OverRate => stats.over_rate += 1,
-            Count::TokenRequest => stats.token_requests += 1,
+            Count::TokenRequest(grant_type) => {
+                stats.token_requests += 1;
+                let grants = &mut stats.token_requests_by_grant;
+                *match grant_type {
+                    GrantType::ClientCredentials => &mut grants.client_credentials,
+                    GrantType::AuthorizationCode => &mut grants.authorization_code,
+                    GrantType::RefreshToken => &mut grants.refresh_token,
+                    GrantType::DeviceCode => &mut grants.device_code,
+                    GrantType::ManagedIdentity => &mut grants.managed_identity,
+                    GrantType::Other => &mut grants.other,
+                } += 1;
+            }
             Count::TokenIssued => stats.tokens_issued += 1,
         }
     }

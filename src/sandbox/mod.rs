@@ -1,4 +1,4 @@
-//! A stand-in for Exchange Online's SMTP submission, for Entra's token endpoint, and for the managed identities of
+//! A stand-in for Exchange Online's SMTP submission, for Entra's login service, and for the managed identities of
 //! Azure's machines, on loopback.
 //!
 //! For `exorelay demo` and `exorelay sandbox`, for tests, and for people who try an application offline. The replies,
@@ -31,6 +31,13 @@
 //! Refused and recorded: bare CR or LF in commands and content, a line that begins with a dot that was not doubled,
 //! paths and parameters outside the grammar, commands out of order, octets behind a command that must be the last of
 //! its group. Recorded only: 8-bit content without `BODY=8BITMIME`, content above its announced SIZE.
+//!
+//! # Entra
+//! One tenant with two applications, a confidential one ([`Settings::client_id`]) and a public one
+//! ([`Settings::public_client_id`]), and every way to a token: client credentials with a secret, with a certificate and
+//! with another provider's token; authorization code with PKCE; device code; rotating refresh tokens. Requests are
+//! checked as strictly as Entra does or more so, and refused with its numbers and words; [`Control::aadsts_fault`] gives
+//! any of [`aadsts`] on demand.
 //!
 //! # Over HTTP
 //! Everything that [`Control`] does can also be done with `curl`:
@@ -79,6 +86,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::certificate::Identity;
+use self::entra::Entra;
 use self::fault::Faults;
 use self::inbox::Inbox;
 use self::ledger::Ledger;
@@ -89,12 +97,15 @@ use crate::secret::Secret;
 
 pub use self::certificate::CertificateError;
 pub use self::control::Control;
+pub use self::entra::{
+    Aadsts, AppCertificateError, FederatedToken, Permission, RandomError, Registration, Rotation,
+    aadsts,
+};
 pub use self::fault::{Fault, Step, TokenFault};
-pub use self::ledger::{Message, Stats, Violation};
+pub use self::ledger::{Grants, Message, Stats, Violation};
 pub use self::replies::{Documented, documented};
 pub use self::rights::SendAs;
 pub use self::settings::{Excess, Limits, Settings, Store};
-pub use self::tokens::RandomError;
 
 /// The CA certificate's name in the folder.
 const CA_FILE: &str = "ca.pem";
@@ -140,6 +151,12 @@ pub enum StartError {
     /// No certificate could be made.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// One of the application's certificates cannot be used.
+    #[error("use a certificate for the sandbox's application")]
+    AppCertificate(#[from] AppCertificateError),
+    /// No key could be made.
+    #[error(transparent)]
+    Random(#[from] RandomError),
 }
 
 /// What the parts of a sandbox have in common.
@@ -150,6 +167,7 @@ struct Shared {
     mailboxes: Arc<Mailboxes>,
     rights: Rights,
     tokens: Tokens,
+    entra: Entra,
     inbox: Inbox,
     identity: identity::Platform,
     tls: TlsAcceptor,
@@ -182,6 +200,7 @@ impl Sandbox {
         let (inbox, first_number) = open_inbox(&settings, &ca_file, identity.ca_pem).await?;
         let shared = Arc::new(Shared {
             rights: Rights::new(settings.send_as.clone()),
+            entra: Entra::new(&settings)?,
             identity: identity::Platform::new(&settings.directory),
             settings,
             ledger: Ledger::new(first_number),
@@ -210,15 +229,32 @@ impl Sandbox {
         self.smtp_address
     }
 
-    /// Where the token endpoint and the control interface listen.
+    /// Where the login service and the control interface listen.
     pub fn http_address(&self) -> SocketAddr {
         self.http_address
     }
 
     /// The token endpoint of the one tenant.
     pub fn token_url(&self) -> String {
+        self.endpoint("token")
+    }
+
+    /// Where a person signs in with a browser.
+    pub fn authorize_url(&self) -> String {
+        self.endpoint("authorize")
+    }
+
+    /// Where a device sign-in begins.
+    pub fn device_code_url(&self) -> String {
+        self.endpoint("devicecode")
+    }
+
+    fn endpoint(&self, name: &str) -> String {
         let tenant_id = &self.shared.settings.tenant_id;
-        format!("http://{}/{tenant_id}/oauth2/v2.0/token", self.http_address)
+        format!(
+            "http://{}/{tenant_id}/oauth2/v2.0/{name}",
+            self.http_address
+        )
     }
 
     /// Where a machine asks for its managed identity: an Azure VM, and one with Azure Arc.
@@ -241,12 +277,12 @@ impl Sandbox {
         &self.ca_file
     }
 
-    /// The one tenant that the token endpoint knows.
+    /// The one tenant that the login service knows.
     pub fn tenant_id(&self) -> &str {
         &self.shared.settings.tenant_id
     }
 
-    /// The one application that the token endpoint knows.
+    /// The application that has a secret.
     pub fn client_id(&self) -> &str {
         &self.shared.settings.client_id
     }
@@ -254,6 +290,11 @@ impl Sandbox {
     /// That application's secret.
     pub fn client_secret(&self) -> &Secret {
         &self.shared.settings.client_secret
+    }
+
+    /// The application that has none, and acts for people only.
+    pub fn public_client_id(&self) -> &str {
+        &self.shared.settings.public_client_id
     }
 
     /// Looks at what happens and orders faults.

@@ -1,6 +1,7 @@
-//! Whom a mailbox may send as: the header's From and the reverse-path both count (facts C.2).
+//! Whom a mailbox may send as, where the header's From and the reverse-path both count (facts C.2), and who may use
+//! a mailbox that is not their own (facts D.5).
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 /// Longer ones are no addresses (RFC 5321 section 4.5.3.1).
 const ADDRESS_MAX_BYTES: usize = 320;
@@ -19,23 +20,49 @@ pub enum SendAs {
 
 /// The rights as they are now.
 #[derive(Debug)]
-pub(super) struct Rights(RwLock<SendAs>);
+pub(super) struct Rights {
+    send_as: RwLock<SendAs>,
+    /// People and mailboxes of others that they have Full Access to.
+    access: Mutex<Vec<(String, String)>>,
+}
 
 impl Rights {
     pub(super) fn new(send_as: SendAs) -> Self {
-        Self(RwLock::new(send_as))
+        Self {
+            send_as: RwLock::new(send_as),
+            access: Mutex::default(),
+        }
+    }
+
+    /// Of more than 10,000 such rights the oldest is dropped.
+    pub(super) fn grant_access(&self, user: &str, mailbox: &str) {
+        // Whole at every step: a panic elsewhere leaves nothing half done.
+        let mut access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
+        if access.len() == ADDRESSES_MAX {
+            access.remove(0);
+        }
+        access.push((user.to_owned(), mailbox.to_owned()));
+    }
+
+    /// Whether a person may use a mailbox: it is their own, or they have a right to it.
+    pub(super) fn may_use(&self, user: &str, mailbox: &str) -> bool {
+        let access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
+        user.eq_ignore_ascii_case(mailbox)
+            || access.iter().any(|(who, what)| {
+                who.eq_ignore_ascii_case(user) && what.eq_ignore_ascii_case(mailbox)
+            })
     }
 
     pub(super) fn set(&self, mut send_as: SendAs) {
         if let SendAs::Only(addresses) = &mut send_as {
             addresses.truncate(ADDRESSES_MAX);
         }
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = send_as;
+        *self.send_as.write().unwrap_or_else(PoisonError::into_inner) = send_as;
     }
 
     /// Exchange's refusal, if one of these addresses may not be used by `mailbox`.
     pub(super) fn refusal(&self, mailbox: &str, addresses: &[&str]) -> Option<String> {
-        let rights = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let rights = self.send_as.read().unwrap_or_else(PoisonError::into_inner);
         let SendAs::Only(others) = &*rights else {
             return None;
         };

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::entra::Registration;
 use super::rights::SendAs;
 use crate::secret::Secret;
 
@@ -11,6 +12,10 @@ use crate::secret::Secret;
 const TENANT_ID: &str = "6f1b7a52-5a9d-4c55-9a3e-0f0c5e1d2b77";
 /// An application (client) id.
 const CLIENT_ID: &str = "c0ffee00-3d0b-4f7e-8b1a-2a4e6c8f1d35";
+/// The application (client) id of the public client.
+const PUBLIC_CLIENT_ID: &str = "de71ce00-58f2-4d0c-a8be-6b1f3a7c9e24";
+/// The tenant's verified domain, which can stand in the place of its id.
+pub(super) const TENANT_DOMAIN: &str = "sandbox.example";
 /// Holds every octet that a client may forget to percent-encode (facts D.7). It protects nothing: the sandbox listens
 /// on loopback, and its mail is test mail.
 const CLIENT_SECRET: &str = "sand~box+Secret/1.0&x=%41 =";
@@ -28,16 +33,26 @@ pub struct Settings {
     pub directory: PathBuf,
     /// Mailboxes that the application may submit for, as `user=` of XOAUTH2; empty: any.
     pub mailboxes: Vec<String>,
+    /// People who can sign in, by their user principal names; empty: the owners of `mailboxes`.
+    pub users: Vec<String>,
     /// Whom mailboxes may send as.
     pub send_as: SendAs,
-    /// The one tenant that the token endpoint knows.
+    /// The one tenant that the login service knows.
     pub tenant_id: String,
-    /// The one application in it.
+    /// The application in it that has a secret and certificates.
     pub client_id: String,
     /// That application's secret.
     pub client_secret: Secret,
     /// `IDENTITY_HEADER` of an app in App Service.
     pub identity_header: Secret,
+    /// That application's certificates, PEM texts.
+    pub certificates: Vec<String>,
+    /// The application that has neither, and acts for people only.
+    pub public_client_id: String,
+    /// What is set for both.
+    pub registration: Registration,
+    /// How often a device may ask whether somebody has signed in; 5 seconds at Entra (facts D.6).
+    pub device_interval: Duration,
     /// `expires_in` of the tokens; Entra's are 60 to 90 minutes (facts D.6).
     pub token_lifetime: Duration,
     /// What Exchange Online limits.
@@ -57,11 +72,16 @@ impl Settings {
             http_address: loopback,
             directory: directory.into(),
             mailboxes: Vec::new(),
+            users: Vec::new(),
             send_as: SendAs::Any,
             tenant_id: TENANT_ID.to_owned(),
             client_id: CLIENT_ID.to_owned(),
             client_secret: Secret::new(CLIENT_SECRET),
             identity_header: Secret::new(IDENTITY_HEADER),
+            certificates: Vec::new(),
+            public_client_id: PUBLIC_CLIENT_ID.to_owned(),
+            registration: Registration::default(),
+            device_interval: Duration::from_secs(5),
             token_lifetime: Duration::from_secs(3599),
             limits: Limits::default(),
             store: Store::Keep,

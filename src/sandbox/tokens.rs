@@ -1,17 +1,14 @@
 //! Access tokens: made to look like Entra's, remembered until they expire.
 
-use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use jiff::Timestamp;
-use rustls::crypto::SecureRandom;
-use serde_json::json;
-use tokio::time::Instant;
+use serde_json::{Value, json};
 
+use super::entra::{
+    Clock, Moment, Proof, RandomError, SEND, Shelf, opaque, signing_input, stable_guid,
+};
 use super::voice::guid;
 use crate::secret::Secret;
 
@@ -27,84 +24,90 @@ pub(super) const OUTLOOK: [&str; 4] = [
     "00000002-0000-0ff1-ce00-000000000000",
 ];
 
-/// No randomness was to be had.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the system gave no random octets for a token")]
-pub struct RandomError;
-
-/// Whom a token is for.
-#[derive(Clone, Copy, Debug)]
+/// Whom a token is for, and what for.
+#[derive(Clone, Debug)]
 pub(super) struct Grant<'a> {
     pub(super) tenant_id: &'a str,
     pub(super) client_id: &'a str,
     /// The resource of the scope.
     pub(super) audience: &'a str,
+    /// How the client proved who it is.
+    pub(super) proof: Proof,
     pub(super) lifetime: Duration,
+    pub(super) holder: Holder,
+}
+
+/// On whose behalf a token is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// The application's own.
+    Application {
+        /// The claim `roles` has `SMTP.SendAsApp`.
+        has_role: bool,
+    },
+    /// A person's who signed in.
+    Person {
+        /// The user principal name, in lower case.
+        user: String,
+        object_id: String,
+        /// The claim `scp`.
+        permissions: Vec<&'static str>,
+    },
+}
+
+impl Holder {
+    /// Whether a person let the application send mail over SMTP.
+    pub(super) fn may_send(&self) -> bool {
+        match self {
+            Self::Application { .. } => false,
+            Self::Person { permissions, .. } => permissions.contains(&SEND),
+        }
+    }
 }
 
 /// Tokens that were issued.
 pub(super) struct Tokens {
-    random: &'static dyn SecureRandom,
-    issued: Mutex<Issued>,
-}
-
-#[derive(Default)]
-struct Issued {
-    by_text: HashMap<String, Token>,
-    order: VecDeque<String>,
+    issued: Mutex<Shelf<Token>>,
 }
 
 struct Token {
-    /// `None`: beyond what the clock can count, so never.
-    expires: Option<Instant>,
+    expires: Moment,
     for_outlook: bool,
+    holder: Holder,
 }
 
 impl Tokens {
     pub(super) fn new() -> Self {
         Self {
-            random: rustls::crypto::ring::default_provider().secure_random,
-            issued: Mutex::default(),
+            issued: Mutex::new(Shelf::new(TOKENS_MAX)),
         }
     }
 
     /// A new token: `header.payload.signature`, about 1.5 kB, with the claims of facts D.4.
-    pub(super) fn issue(&self, grant: Grant<'_>) -> Result<Secret, RandomError> {
-        let mut signature = [0_u8; SIGNATURE_BYTES];
-        self.random.fill(&mut signature).map_err(|_| RandomError)?;
-        let mut unique = [0_u8; 32];
-        self.random.fill(&mut unique).map_err(|_| RandomError)?;
-        let text = encode(grant, &unique, &signature);
-
-        let mut issued = self.lock();
-        if issued.order.len() == TOKENS_MAX
-            && let Some(oldest) = issued.order.pop_front()
-        {
-            issued.by_text.remove(&oldest);
-        }
+    pub(super) fn issue(&self, grant: Grant<'_>, clock: &Clock) -> Result<Secret, RandomError> {
+        let text = encode(&grant, clock)?;
         let token = Token {
-            expires: Instant::now().checked_add(grant.lifetime),
+            expires: clock.moment().after(grant.lifetime),
             for_outlook: OUTLOOK.contains(&grant.audience.trim_end_matches('/')),
+            holder: grant.holder,
         };
-        issued.by_text.insert(text.clone(), token);
-        issued.order.push_back(text.clone());
+        self.lock().insert(text.clone(), token);
         Ok(Secret::new(text))
     }
 
-    /// Whether Exchange would take it: issued here, for Outlook, and not expired.
-    pub(super) fn admits(&self, text: &str) -> bool {
+    /// Whose token it is, if Exchange would take it: issued here, for Outlook, and not expired.
+    pub(super) fn holder(&self, text: &str, now: Moment) -> Option<Holder> {
         let issued = self.lock();
-        issued.by_text.get(text).is_some_and(|token| {
-            token.for_outlook && token.expires.is_none_or(|expires| expires > Instant::now())
-        })
+        let token = issued.get(text)?;
+        (token.for_outlook && now < token.expires).then(|| token.holder.clone())
     }
 
     /// Forgets every token, as a revoked session does.
     pub(super) fn revoke(&self) {
-        *self.lock() = Issued::default();
+        self.lock().clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Issued> {
+    fn lock(&self) -> MutexGuard<'_, Shelf<Token>> {
         // At worst a token is forgotten: a panic elsewhere leaves nothing dangerous half done.
         self.issued.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,96 +119,152 @@ impl fmt::Debug for Tokens {
     }
 }
 
-fn encode(grant: Grant<'_>, unique: &[u8], signature: &[u8]) -> String {
-    let now = Timestamp::now().as_second();
+fn encode(grant: &Grant<'_>, clock: &Clock) -> Result<String, RandomError> {
+    let now = clock.now().as_second();
     let key_id = "U2FuZGJveC1rZXktMDAwMDAwMDAwMDA";
     let header = json!({ "typ": "JWT", "alg": "RS256", "x5t": key_id, "kid": key_id });
-    let payload = json!({
+    let unique = opaque::<32>()?;
+    let issuer = format!("https://sts.windows.net/{}/", grant.tenant_id);
+    let mut payload = json!({
         "aud": grant.audience,
-        "iss": format!("https://sts.windows.net/{}/", grant.tenant_id),
+        "iss": issuer,
         "iat": now,
         "nbf": now,
         "exp": now.saturating_add_unsigned(grant.lifetime.as_secs()),
-        "aio": BASE64_URL_SAFE_NO_PAD.encode(unique),
+        "aio": unique,
         "app_displayname": "exorelay sandbox",
         "appid": grant.client_id,
-        "appidacr": "1",
-        "idp": format!("https://sts.windows.net/{}/", grant.tenant_id),
-        "idtyp": "app",
-        "oid": guid(),
-        "rh": format!("1.{}", BASE64_URL_SAFE_NO_PAD.encode(unique)),
-        "roles": ["SMTP.SendAsApp"],
+        "appidacr": grant.proof.as_claim(),
+        "rh": format!("1.{unique}"),
         "sid": guid(),
-        "sub": guid(),
         "tid": grant.tenant_id,
         "uti": guid(),
         "ver": "1.0",
-        "wids": ["0997a1d0-0d1d-4acb-b408-d5ca73121e90"],
-        "xms_ftd": BASE64_URL_SAFE_NO_PAD.encode(unique),
-        "xms_idrel": "7 16",
+        "xms_ftd": unique,
     });
-    [
-        BASE64_URL_SAFE_NO_PAD.encode(header.to_string()),
-        BASE64_URL_SAFE_NO_PAD.encode(payload.to_string()),
-        BASE64_URL_SAFE_NO_PAD.encode(signature),
-    ]
-    .join(".")
+    if let (Some(claims), Value::Object(more)) = (payload.as_object_mut(), holder_claims(grant)) {
+        claims.extend(more);
+    }
+    let signed = signing_input(&header, &payload);
+    Ok(format!("{signed}.{}", opaque::<SIGNATURE_BYTES>()?))
+}
+
+/// What differs between a token of an application and one of a person (facts D.4).
+fn holder_claims(grant: &Grant<'_>) -> Value {
+    match &grant.holder {
+        Holder::Application { has_role } => {
+            // The service principal's, which is what Exchange must know (facts E.2).
+            let object_id = stable_guid(&[grant.tenant_id, "service principal", grant.client_id]);
+            let mut claims = json!({
+                "idp": format!("https://sts.windows.net/{}/", grant.tenant_id),
+                "idtyp": "app",
+                "oid": object_id,
+                "sub": object_id,
+                "wids": ["0997a1d0-0d1d-4acb-b408-d5ca73121e90"],
+                "xms_idrel": "7 16",
+            });
+            // With RBAC for Applications there is no such claim at all.
+            if let (true, Some(claims)) = (has_role, claims.as_object_mut()) {
+                claims.insert("roles".to_owned(), json!(["SMTP.SendAsApp"]));
+            }
+            claims
+        }
+        Holder::Person {
+            user,
+            object_id,
+            permissions,
+        } => json!({
+            "acr": "1",
+            "amr": ["pwd"],
+            "idtyp": "user",
+            "ipaddr": "127.0.0.1",
+            "name": user,
+            "oid": object_id,
+            "puid": "10032000ABCDEF01",
+            "scp": permissions.join(" "),
+            "sub": stable_guid(&[grant.client_id, object_id]),
+            "unique_name": user,
+            "upn": user,
+            "xms_idrel": "1 8",
+        }),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
     use super::*;
 
-    fn grant(audience: &str) -> Grant<'_> {
+    const APPLICATION: Holder = Holder::Application { has_role: true };
+
+    fn grant(audience: &str, holder: Holder) -> Grant<'_> {
         Grant {
             tenant_id: "tenant",
             client_id: "client",
             audience,
+            proof: Proof::Secret,
             lifetime: Duration::from_mins(1),
+            holder,
         }
+    }
+
+    fn claims(holder: Holder) -> Value {
+        let (tokens, clock) = (Tokens::new(), Clock::new());
+        let grant = grant("https://outlook.office365.com", holder);
+        let token = tokens.issue(grant, &clock).unwrap();
+        let token = token.reveal();
+        assert!((1_300..2_500).contains(&token.len()), "{}", token.len());
+        let parts: Vec<&str> = token.split('.').collect();
+        assert_eq!(parts.len(), 3);
+        let payload = BASE64_URL_SAFE_NO_PAD.decode(parts[1]).unwrap();
+        serde_json::from_slice(&payload).unwrap()
     }
 
     #[tokio::test(start_paused = true)]
     async fn tokens_are_taken_until_they_expire_or_are_revoked() {
-        let tokens = Tokens::new();
-        let token = tokens
-            .issue(grant("https://outlook.office365.com"))
-            .unwrap();
-        assert!(tokens.admits(token.reveal()));
-        assert!(!tokens.admits("eyJ0.eyJ.x"));
+        let (tokens, clock) = (Tokens::new(), Clock::new());
+        let issue = |audience| tokens.issue(grant(audience, APPLICATION), &clock).unwrap();
+        let admits = |token: &str| tokens.holder(token, clock.moment()).is_some();
+        let token = issue("https://outlook.office365.com");
+        assert!(admits(token.reveal()));
+        assert!(!admits("eyJ0.eyJ.x"));
         tokio::time::advance(Duration::from_mins(1)).await;
-        assert!(!tokens.admits(token.reveal()));
-        let token = tokens
-            .issue(grant("https://outlook.office365.com/"))
-            .unwrap();
-        assert!(tokens.admits(token.reveal()));
+        assert!(!admits(token.reveal()));
+        let token = issue("https://outlook.office365.com/");
+        assert!(admits(token.reveal()));
+        clock.shift(60);
+        assert!(!admits(token.reveal()));
+        let token = issue("00000002-0000-0ff1-ce00-000000000000");
+        assert!(admits(token.reveal()));
         tokens.revoke();
-        assert!(!tokens.admits(token.reveal()));
+        assert!(!admits(token.reveal()));
+        let graph = issue("https://graph.microsoft.com");
+        assert!(!admits(graph.reveal()));
     }
 
-    #[tokio::test]
-    async fn a_graph_token_is_not_for_smtp() {
-        let tokens = Tokens::new();
-        let token = tokens.issue(grant("https://graph.microsoft.com")).unwrap();
-        assert!(!tokens.admits(token.reveal()));
-    }
+    #[test]
+    fn tokens_look_like_real_ones() {
+        let application = claims(APPLICATION);
+        assert_eq!(application["roles"], json!(["SMTP.SendAsApp"]));
+        assert_eq!(application["tid"], "tenant");
+        assert_eq!(application["appidacr"], "1");
+        assert_eq!(application["scp"], Value::Null);
+        assert_eq!(application["oid"], claims(APPLICATION)["oid"]);
 
-    #[tokio::test]
-    async fn tokens_have_the_shape_and_size_of_real_ones() {
-        let tokens = Tokens::new();
-        let token = tokens
-            .issue(grant("https://outlook.office365.com"))
-            .unwrap();
-        let parts: Vec<&str> = token.reveal().split('.').collect();
-        assert_eq!(parts.len(), 3);
-        let payload = BASE64_URL_SAFE_NO_PAD.decode(parts[1]).unwrap();
-        let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
-        assert_eq!(payload["roles"][0], "SMTP.SendAsApp");
-        assert_eq!(payload["tid"], "tenant");
-        assert!(
-            (1_300..2_500).contains(&token.reveal().len()),
-            "{}",
-            token.reveal().len()
-        );
+        let rbac = claims(Holder::Application { has_role: false });
+        assert_eq!(rbac["roles"], Value::Null);
+        assert_eq!(rbac["oid"], application["oid"]);
+
+        let person = claims(Holder::Person {
+            user: "kim@contoso.com".into(),
+            object_id: "oid".into(),
+            permissions: vec!["SMTP.Send", "Mail.Send"],
+        });
+        assert_eq!(person["scp"], "SMTP.Send Mail.Send");
+        assert_eq!(person["upn"], "kim@contoso.com");
+        assert_eq!(person["oid"], "oid");
+        assert_eq!(person["roles"], Value::Null);
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::sandbox::Shared;
+use crate::sandbox::entra::Proof;
 use crate::sandbox::ledger::Count;
-use crate::sandbox::tokens::Grant;
+use crate::sandbox::tokens::{Grant, Holder};
+use crate::sandbox::{Permission, Shared};
 use crate::secret::Secret;
 
 /// One for each resource; there are only the few that the sandbox knows, each with slashes behind it or not.
@@ -42,12 +43,16 @@ impl KeptTokens {
             return Some(kept.clone());
         }
         let settings = &shared.settings;
-        let token = shared.tokens.issue(Grant {
+        let has_role = shared.entra.registration().permission == Permission::AppRole;
+        let grant = Grant {
             tenant_id: &settings.tenant_id,
             client_id: &settings.client_id,
             audience: resource,
+            proof: Proof::Assertion,
             lifetime: settings.token_lifetime,
-        });
+            holder: Holder::Application { has_role },
+        };
+        let token = shared.tokens.issue(grant, &shared.entra.clock);
         let made = Kept {
             token: token.ok()?,
             resource: resource.to_owned(),

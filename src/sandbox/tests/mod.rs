@@ -1,6 +1,7 @@
 //! The sandbox from outside: raw sockets against a running one.
 
 mod control;
+mod entra;
 mod faults;
 mod identity;
 mod limits;

@@ -16,7 +16,7 @@ pub(super) fn http() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-fn encode(text: &str) -> String {
+pub(super) fn encode(text: &str) -> String {
     let mut encoded = String::new();
     for octet in text.bytes() {
         write!(encoded, "%{octet:02X}").unwrap();
@@ -41,14 +41,14 @@ fn form(sandbox: &Sandbox, name: &str, value: &str) -> String {
     pairs.join("&")
 }
 
-async fn post(url: &str, body: String) -> reqwest::Result<reqwest::Response> {
+pub(super) async fn post(url: &str, body: String) -> reqwest::Result<reqwest::Response> {
     let request = http()
         .post(url)
         .header("content-type", "application/x-www-form-urlencoded");
     request.body(body).send().await
 }
 
-async fn json(response: reqwest::Response) -> Value {
+pub(super) async fn json(response: reqwest::Response) -> Value {
     serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
 }
 
@@ -76,6 +76,7 @@ async fn a_right_request_gets_a_token_that_smtp_takes() {
         .await;
     let stats = sandbox.control().stats();
     assert_eq!((stats.token_requests, stats.tokens_issued), (1, 1));
+    assert_eq!(stats.token_requests_by_grant.client_credentials, 1);
 
     let basic = format!(
         "{}:{}",
@@ -153,6 +154,7 @@ async fn wrong_requests_are_answered_in_microsofts_shape() {
     let form = form(&sandbox, "", "");
     for (tenant, code) in [
         ("common", 9_001_023),
+        ("organizations", 9_001_023),
         ("not_a_tenant", 900_023),
         ("contoso.com", 90_002),
         ("6f1b7a52-5a9d-4c55-9a3e-0f0c5e1d2b78", 90_002),
