@@ -2,21 +2,31 @@
 
 pub(super) mod authentication;
 mod client_credentials;
+pub(super) mod delegated;
 pub(super) mod exchange;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use self::client_credentials::ClientCredentials;
+use self::delegated::Delegated;
 use super::error::TokenError;
 use super::settings::{Settings, SettingsError, Way};
+use super::store::SignIn;
 use crate::secret::Secret;
 
 /// One request for a token, whatever it takes: the seam between schedule and network.
 pub(super) trait Obtain: Send + Sync {
     /// Ends in bounded time. Dropping the future abandons the request.
     fn obtain(&self) -> ObtainFuture<'_>;
+
+    /// The sign-in that tokens are obtained with, once it is known; `None` where nobody signs in.
+    fn sign_in(&self) -> Option<watch::Receiver<Option<SignIn>>> {
+        None
+    }
 }
 
 pub(super) type ObtainFuture<'a> =
@@ -34,6 +44,8 @@ pub(super) struct Granted {
 pub(super) enum Grant {
     /// The application by itself.
     ClientCredentials(ClientCredentials),
+    /// For a person who has signed in.
+    Delegated(Delegated),
 }
 
 impl Grant {
@@ -41,6 +53,13 @@ impl Grant {
         settings.check()?;
         match settings.way {
             Way::ClientCredentials => ClientCredentials::new(settings).map(Self::ClientCredentials),
+            Way::Delegated {
+                ref store,
+                ref account,
+            } => {
+                let (store, account) = (store.clone(), account.clone());
+                Delegated::new(settings, store, account).map(Self::Delegated)
+            }
         }
     }
 }
@@ -49,6 +68,14 @@ impl Obtain for Grant {
     fn obtain(&self) -> ObtainFuture<'_> {
         match self {
             Self::ClientCredentials(grant) => Box::pin(grant.obtain()),
+            Self::Delegated(grant) => Box::pin(grant.obtain()),
+        }
+    }
+
+    fn sign_in(&self) -> Option<watch::Receiver<Option<SignIn>>> {
+        match self {
+            Self::ClientCredentials(_) => None,
+            Self::Delegated(grant) => Some(grant.sign_in()),
         }
     }
 }

@@ -10,6 +10,7 @@
 
 pub mod aadsts;
 mod backoff;
+mod blocking;
 mod claims;
 mod cloud;
 mod endpoint;
@@ -17,6 +18,7 @@ mod error;
 mod grant;
 mod http;
 mod journal;
+mod once;
 mod response;
 mod settings;
 mod source;
@@ -24,14 +26,16 @@ mod state;
 mod status;
 mod store;
 mod token;
+mod watch;
 
 pub use claims::Claims;
 pub use cloud::{Cloud, is_shared_tenant};
 pub use endpoint::{EndpointUrl, EndpointUrlError};
 pub use error::{FaultError, OperatorError, RetryError, TokenError};
+pub use once::{import, obtain_once};
 pub use response::ErrorResponse;
 pub use settings::{Credential, Settings, SettingsError, Way};
 pub use source::TokenSource;
 pub use status::{Refusal, TokenStatus, Unavailable};
-pub use store::{Origin, StoreError, StoredToken, TokenStore};
+pub use store::{Origin, SignIn, StoreError, StoredToken, TokenLock, TokenStore};
 pub use token::AccessToken;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use oauth2::Scope;
 
 use super::endpoint::EndpointUrl;
+use super::store::TokenStore;
 use crate::proxy::Proxy;
 use crate::secret::SecretSource;
 use crate::tls::TlsError;
@@ -46,6 +47,13 @@ pub enum Credential {
 pub enum Way {
     /// The application's own: client credentials, RFC 6749 section 4.4.
     ClientCredentials,
+    /// A person's who has signed in: what is stored for the account, RFC 6749 section 6.
+    Delegated {
+        /// Where the refresh token is.
+        store: TokenStore,
+        /// The account's name.
+        account: String,
+    },
 }
 
 /// A token source cannot be made of these settings.
@@ -81,6 +89,19 @@ impl Settings {
             Some((setting, _)) => Err(SettingsError::Empty { setting }),
             None => Ok(()),
         }
+    }
+
+    /// Files whose change may mend what is wrong.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = match &self.credential {
+            Credential::None => Vec::new(),
+            Credential::Secrets(secrets) => secrets.iter().filter_map(SecretSource::path).collect(),
+        };
+        match &self.way {
+            Way::ClientCredentials => {}
+            Way::Delegated { store, account } => files.extend(store.files(account)),
+        }
+        files
     }
 
     /// The scope, word by word.

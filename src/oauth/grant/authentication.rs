@@ -1,14 +1,14 @@
 //! How the application proves who it is, RFC 6749 section 2.3.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use oauth2::basic::BasicClient;
 use oauth2::{AuthType, ClientId, ClientSecret, EndpointNotSet, EndpointSet};
-use tokio::sync::Semaphore;
+use tracing::warn;
 
+use crate::oauth::blocking::{Blocking, LIMIT, Overdue};
 use crate::oauth::endpoint::EndpointUrl;
-use crate::oauth::error::{OperatorError, TokenError};
+use crate::oauth::error::{FaultError, OperatorError, TokenError};
 use crate::oauth::settings::Credential;
 use crate::secret::{Secret, SecretSource};
 
@@ -21,8 +21,7 @@ pub(in crate::oauth) type Client =
 pub(in crate::oauth) struct Authentication {
     client_id: ClientId,
     credential: Credential,
-    /// One permit: a file that never lets itself be read occupies one thread, not all of them.
-    reading: Arc<Semaphore>,
+    reading: Blocking,
 }
 
 /// What goes into one request.
@@ -56,7 +55,7 @@ impl Authentication {
         Self {
             client_id: ClientId::new(client_id),
             credential,
-            reading: Arc::new(Semaphore::new(1)),
+            reading: Blocking::new(),
         }
     }
 
@@ -68,13 +67,49 @@ impl Authentication {
         }
     }
 
+    /// Tries the proofs in order, until one is not refused.
+    pub(in crate::oauth) async fn in_turn<T, F>(
+        &self,
+        request: impl Fn(Proof) -> F,
+    ) -> Result<T, TokenError>
+    where
+        F: Future<Output = Result<T, TokenError>>,
+    {
+        let mut refused: Option<TokenError> = None;
+        for choice in 0..self.choices() {
+            let outcome = match self.proof(choice).await {
+                Ok(proof) => request(proof).await,
+                Err(error) => Err(TokenError::Operator(error)),
+            };
+            match outcome {
+                Ok(granted) => {
+                    if let Some(error) = refused {
+                        let error = error.report();
+                        warn!(
+                            error,
+                            "a client secret was refused, a later one was accepted"
+                        );
+                    }
+                    return Ok(granted);
+                }
+                // The first secret is the one meant to be used, so it is its failure that is told.
+                Err(error) if concerns_the_secret(&error) => {
+                    refused.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // There is at least one to be tried.
+        Err(refused.unwrap_or(TokenError::Fault(FaultError::Request)))
+    }
+
     /// Reads what the settings name, anew for each request, so that a replaced file heals by itself.
     pub(in crate::oauth) async fn proof(&self, choice: usize) -> Result<Proof, OperatorError> {
         match &self.credential {
             Credential::None => Ok(Proof::None),
             Credential::Secrets(secrets) => {
                 let Some(source) = secrets.get(choice) else {
-                    return Err(OperatorError::SecretTimeout { limit: READ_LIMIT });
+                    return Err(OperatorError::SecretTimeout { limit: LIMIT });
                 };
                 self.secret(source).await.map(Proof::Secret)
             }
@@ -106,20 +141,8 @@ impl Authentication {
         &self,
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, OperatorError> {
-        let late = || OperatorError::SecretTimeout { limit: READ_LIMIT };
-        let permit = Arc::clone(&self.reading)
-            .try_acquire_owned()
-            .map_err(|_| late())?;
-        let reading = tokio::task::spawn_blocking(move || {
-            let value = read();
-            drop(permit);
-            value
-        });
-        match tokio::time::timeout(READ_LIMIT, reading).await {
-            Ok(Ok(value)) => Ok(value),
-            // The runtime is shutting down, or reading panicked: nothing was read either way.
-            Ok(Err(_)) | Err(_) => Err(late()),
-        }
+        let read = self.reading.run(read).await;
+        read.map_err(|Overdue| OperatorError::SecretTimeout { limit: LIMIT })
     }
 }
 
@@ -135,6 +158,3 @@ pub(in crate::oauth) fn concerns_the_secret(error: &TokenError) -> bool {
         TokenError::Operator(_) | TokenError::Retry(_) | TokenError::Fault(_) => false,
     }
 }
-
-/// For a small file; longer means that its file system hangs.
-const READ_LIMIT: Duration = Duration::from_secs(10);

@@ -20,6 +20,7 @@ use crate::tls;
 use oauth2::http::StatusCode;
 
 mod credentials;
+mod delegated;
 mod network;
 mod proxies;
 
