@@ -8,6 +8,7 @@
 //! Result<(), CliError>`, a variant of [`Command`], and its line in [`Command::run`].
 
 mod config;
+mod confirm;
 mod context;
 mod demo;
 mod error;
@@ -21,6 +22,7 @@ mod sender;
 mod signals;
 mod status;
 mod text;
+mod token;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -59,6 +61,7 @@ enum Command {
     History(history::Args),
     Sender(sender::Args),
     Status(status::Args),
+    Token(token::Args),
 }
 
 impl Command {
@@ -72,6 +75,7 @@ impl Command {
             Self::History(args) => args.run(context),
             Self::Sender(args) => args.run(context),
             Self::Status(args) => args.run(context),
+            Self::Token(args) => args.run(context),
         }
     }
 }

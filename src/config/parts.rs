@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::config::{
-    Account, AddressPattern, BareNewline, BounceTo, Client, ListenAddress, Listener, LogFormat,
-    Route, SenderPolicy, Settings, UpstreamTls,
+    Access, Account, AddressPattern, BareNewline, BounceTo, Client, ListenAddress, Listener,
+    LogFormat, Route, SenderPolicy, Settings, UpstreamTls,
 };
 use crate::mail::rewrite::Signature;
 use crate::{alert, delivery, listener, oauth, queue, smtp, telemetry};
@@ -175,6 +175,44 @@ impl Settings {
         }
     }
 
+    /// For [`oauth::TokenSource::new`].
+    pub fn oauth_part(&self, account: &Account) -> Result<oauth::Settings, PartError> {
+        let token_url = account.oauth.token_url.as_str().parse();
+        let secrets = &account.client_secrets;
+        Ok(oauth::Settings {
+            token_url: token_url.map_err(|source| PartError::TokenUrl {
+                account: account.name.clone(),
+                source,
+            })?,
+            client_id: account.client_id.clone(),
+            credential: if secrets.is_empty() {
+                oauth::Credential::None
+            } else {
+                oauth::Credential::Secrets(secrets.clone())
+            },
+            way: match account.access {
+                Access::Delegated => oauth::Way::Delegated {
+                    store: self.token_store_part(),
+                    account: account.name.clone(),
+                },
+                // The others are not supported yet, and never get here.
+                Access::Application | Access::ManagedIdentity | Access::WorkloadIdentity => {
+                    oauth::Way::ClientCredentials
+                }
+            },
+            scope: account.oauth.scope.clone(),
+            timeout: account.oauth.timeout,
+            ca_file: account.oauth.ca_file.clone(),
+            proxy: account.smtp.proxy.clone(),
+        })
+    }
+
+    /// Where sign-ins are kept.
+    pub fn token_store_part(&self) -> oauth::TokenStore {
+        let key = self.token_store.key.clone();
+        oauth::TokenStore::new(&self.queue.directory).sealed_with(key)
+    }
+
     /// For [`alert::Hooks::new`].
     pub fn alert_part(&self) -> alert::Settings {
         alert::Settings {
@@ -281,24 +319,6 @@ impl Account {
                 html: section.signature_html.clone(),
             },
         }
-    }
-
-    /// For [`oauth::TokenSource::new`].
-    pub fn oauth_part(&self) -> Result<oauth::Settings, PartError> {
-        let token_url = self.oauth.token_url.as_str().parse();
-        Ok(oauth::Settings {
-            token_url: token_url.map_err(|source| PartError::TokenUrl {
-                account: self.name.clone(),
-                source,
-            })?,
-            client_id: self.client_id.clone(),
-            credential: oauth::Credential::Secrets(self.client_secrets.clone()),
-            way: oauth::Way::ClientCredentials,
-            scope: self.oauth.scope.clone(),
-            timeout: self.oauth.timeout,
-            ca_file: self.oauth.ca_file.clone(),
-            proxy: self.smtp.proxy.clone(),
-        })
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::*;
 use crate::secret::SecretSource;
 
+mod sign_in;
+
 const SHIPPED: &str = include_str!("../../config/exorelay.toml");
 const FIVE_LINES: &str = r#"
 [account.default]

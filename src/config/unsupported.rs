@@ -15,11 +15,6 @@ use super::value::ListenAddress;
 type Refusal<T> = (fn(&T) -> bool, &'static str, &'static str);
 
 const EVERYWHERE: &[Refusal<Settings>] = &[
-    (
-        |s| s.token_store.key.is_some(),
-        "token_store.key",
-        "encrypting stored tokens",
-    ),
     (|s| s.admin.http.is_some(), "admin.http", "the status page"),
     (
         |s| s.log.format == LogFormat::Journald,
@@ -54,7 +49,6 @@ const LISTENER: &[Refusal<Listener>] = &[
 
 const ACCOUNT: &[Refusal<Account>] = &[
     (|a| a.provider == Provider::Google, "provider", "\"google\""),
-    (|a| a.access == Access::Delegated, "access", "\"delegated\""),
     (
         |a| a.access == Access::ManagedIdentity,
         "access",

@@ -37,5 +37,5 @@ pub use response::ErrorResponse;
 pub use settings::{Credential, Settings, SettingsError, Way};
 pub use source::TokenSource;
 pub use status::{Refusal, TokenStatus, Unavailable};
-pub use store::{Origin, SignIn, StoreError, StoredToken, TokenLock, TokenStore};
+pub use store::{KeyError, Origin, SignIn, StoreError, StoredToken, TokenLock, TokenStore};
 pub use token::AccessToken;

@@ -20,7 +20,8 @@ pub async fn obtain_once(settings: Settings) -> Result<(Secret, Duration), Token
 /// Exchanges a refresh token that was made elsewhere, and stores what comes of it for the account of
 /// `settings`, whose way is [`super::Way::Delegated`]. Nothing is stored if the exchange fails.
 ///
-/// Returns the access token, and how long it is good for.
+/// Who signed in is taken from the access token if it tells, and `token` does not. Returns the access token,
+/// and how long it is good for.
 pub async fn import(
     settings: Settings,
     token: StoredToken,

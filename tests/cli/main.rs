@@ -11,6 +11,7 @@ mod hands;
 mod queue;
 mod sender;
 mod status;
+mod token;
 mod transfer;
 
 use bench::{Bench, assert_complains, assert_exit, exorelay, stderr, stdout};
@@ -29,6 +30,7 @@ fn help_mentions_every_command() {
                 "history",
                 "sender",
                 "status",
+                "token",
                 "--config",
                 "78 bad configuration",
             ][..],
@@ -73,6 +75,11 @@ fn help_mentions_every_command() {
             &["--state", "--account", "--json", "deferred"],
         ),
         (&["status", "--help"], &["--json", "75"]),
+        (&["token", "--help"], &["import", "show", "forget"]),
+        (
+            &["token", "import", "--help"],
+            &["--no-check", "standard input"],
+        ),
     ] {
         let output = exorelay(arguments).output().unwrap();
         assert_exit(&output, 0);

@@ -21,6 +21,7 @@ use super::Granted;
 use super::authentication::{Authentication, Proof};
 use super::exchange::Exchange;
 use crate::oauth::aadsts;
+use crate::oauth::claims::Claims;
 use crate::oauth::error::{FaultError, OperatorError, TokenError};
 use crate::oauth::response::ErrorResponse;
 use crate::oauth::settings::{Settings, SettingsError};
@@ -95,7 +96,14 @@ impl Delegated {
     pub(in crate::oauth) async fn import(&self, token: StoredToken) -> Result<Granted, TokenError> {
         let shared = &self.shared;
         let lock = Arc::new(shared.shelf.lock().await?);
-        let renewal = shared.renew(&token).await?;
+        let mut renewal = shared.renew(&token).await?;
+        if renewal.token.user.is_none()
+            && let Ok(granted) = &renewal.granted
+        {
+            let claims = Claims::decode(&granted.token);
+            let user = claims.map(|claims| claims.upn);
+            renewal.token.user = user.filter(|user| !user.is_empty());
+        }
         let saved = shared.shelf.save(&lock, &renewal.token).await;
         saved.map_err(TokenError::Operator)?;
         renewal.granted

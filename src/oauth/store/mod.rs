@@ -25,10 +25,11 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use self::sealed::{Key, Sealed};
-use crate::secret::{Secret, SecretError, SecretSource};
+use crate::secret::{Secret, SecretSource};
 
 pub use lock::TokenLock;
 pub(super) use lock::{PATIENCE as LOCK_PATIENCE, PAUSE as LOCK_PAUSE};
+pub use sealed::KeyError;
 
 /// `DIRECTORY/tokens`; clones are alike. Everything here blocks: call it off the runtime's threads.
 #[derive(Clone, Debug)]
@@ -83,6 +84,17 @@ pub enum Origin {
     Import,
 }
 
+impl Origin {
+    /// As it is stored, and shown to programs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Browser => "browser",
+            Self::Device => "device",
+            Self::Import => "import",
+        }
+    }
+}
+
 /// Stored tokens cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -116,18 +128,9 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// The key cannot be had.
+    /// The key is of no use.
     #[error("token_store.key: {0}")]
-    Key(#[source] SecretError),
-    /// Short enough to be guessed.
-    #[error(
-        "token_store.key has {characters} characters, and takes {} or more random ones: openssl rand -base64 32 makes some",
-        sealed::KEY_MIN_CHARACTERS
-    )]
-    WeakKey {
-        /// That it has.
-        characters: usize,
-    },
+    Key(#[from] KeyError),
     /// Another process renews the token, or hangs while it does.
     #[error("{path} is held by another process; try again, or end that one")]
     Busy {
@@ -168,6 +171,11 @@ impl TokenStore {
     #[must_use]
     pub fn sealed_with(self, key: Option<SecretSource>) -> Self {
         Self { key, ..self }
+    }
+
+    /// Whether the key, if there is one, can be read and is of use.
+    pub fn check_key(&self) -> Result<(), KeyError> {
+        self.key().map(drop)
     }
 
     /// The account's token, if somebody has signed in for it.
@@ -261,12 +269,8 @@ impl TokenStore {
         self.directory.join("tokens")
     }
 
-    fn key(&self) -> Result<Option<Key>, StoreError> {
-        let Some(source) = &self.key else {
-            return Ok(None);
-        };
-        let text = source.read().map_err(StoreError::Key)?;
-        Key::derive(&text).map(Some)
+    fn key(&self) -> Result<Option<Key>, KeyError> {
+        self.key.as_ref().map(Key::read).transpose()
     }
 }
 

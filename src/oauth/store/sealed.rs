@@ -15,16 +15,32 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::StoreError;
-use crate::secret::Secret;
+use crate::secret::{Secret, SecretError, SecretSource};
 
 /// As many random letters and digits hold more than the 128 bits that nobody tries through.
-pub(super) const KEY_MIN_CHARACTERS: usize = 32;
+const KEY_MIN_CHARACTERS: usize = 32;
 
 /// Separates this use of the operator's text from every other one.
 const KEY_DOMAIN: &[u8] = b"exorelay token store key 1\0";
 const FILE_DOMAIN: &str = "exorelay token 1\0";
 const ALGORITHM: &str = "XChaCha20-Poly1305";
+
+/// The operator's key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Short enough to be guessed.
+    #[error(
+        "has {characters} characters, and takes {KEY_MIN_CHARACTERS} or more random ones; `openssl rand -base64 32` makes \
+         some"
+    )]
+    Weak {
+        /// That it has.
+        characters: usize,
+    },
+}
 
 /// Opens and seals.
 pub(super) struct Key(Zeroizing<[u8; 32]>);
@@ -39,11 +55,15 @@ pub(super) struct Sealed {
 }
 
 impl Key {
+    pub(super) fn read(source: &SecretSource) -> Result<Self, KeyError> {
+        Self::derive(&source.read()?)
+    }
+
     /// Any text is a key if it is long and random; it needs no stretching, and gets none.
-    pub(super) fn derive(text: &Secret) -> Result<Self, StoreError> {
+    fn derive(text: &Secret) -> Result<Self, KeyError> {
         let characters = text.reveal().chars().count();
         if characters < KEY_MIN_CHARACTERS {
-            return Err(StoreError::WeakKey { characters });
+            return Err(KeyError::Weak { characters });
         }
         let mut digest = Sha256::new();
         digest.update(KEY_DOMAIN);

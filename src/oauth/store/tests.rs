@@ -98,7 +98,7 @@ fn sealed_file_shows_nothing_and_is_never_the_same_twice() {
             assert!(!text.contains(word), "{word} in {text}");
         }
     }
-    let shown = format!("{:?} {:?}", bench.store, Key::derive(&Secret::new(KEY)));
+    let shown = format!("{:?} {:?}", bench.store, Key::read(&literal(KEY)));
     assert!(!shown.contains("pl4nted"), "{shown}");
 }
 
@@ -113,7 +113,10 @@ fn sealed_file_opens_with_its_key_only() {
     let error = bench.with(Some(other)).load("default").unwrap_err();
     assert!(matches!(error, StoreError::WrongKey { .. }), "{error}");
     let error = bench.with(Some("hunter2")).load("default").unwrap_err();
-    assert!(matches!(error, StoreError::WeakKey { characters: 7 }));
+    assert!(matches!(
+        error,
+        StoreError::Key(KeyError::Weak { characters: 7 })
+    ));
     assert!(!error.to_string().contains("hunter2"));
     let missing = SecretSource::File("/nonexistent/key".into());
     let store = TokenStore::new(bench.folder.path()).sealed_with(Some(missing));
