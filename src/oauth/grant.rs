@@ -43,7 +43,7 @@ pub(super) struct Granted {
 #[derive(Debug)]
 pub(super) enum Grant {
     /// The application by itself.
-    ClientCredentials(ClientCredentials),
+    ClientCredentials(Box<ClientCredentials>),
     /// For a person who has signed in.
     Delegated(Delegated),
 }
@@ -52,7 +52,10 @@ impl Grant {
     pub(super) fn new(settings: Settings) -> Result<Self, SettingsError> {
         settings.check()?;
         match settings.way {
-            Way::ClientCredentials => ClientCredentials::new(settings).map(Self::ClientCredentials),
+            Way::ClientCredentials => {
+                let grant = ClientCredentials::new(settings)?;
+                Ok(Self::ClientCredentials(Box::new(grant)))
+            }
             Way::Delegated {
                 ref store,
                 ref account,

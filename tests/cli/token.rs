@@ -26,7 +26,7 @@ impl Endpoint {
     async fn start() -> (Self, String) {
         let endpoint = Self::default();
         let app = Router::new()
-            .fallback(Self::answer)
+            .fallback(async |State(endpoint): State<Self>, body: String| endpoint.answer(&body))
             .with_state(endpoint.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/token", listener.local_addr().unwrap());
@@ -34,10 +34,10 @@ impl Endpoint {
         (endpoint, url)
     }
 
-    async fn answer(State(endpoint): State<Self>, body: String) -> Response {
-        let mut bodies = endpoint.bodies.lock().unwrap();
+    fn answer(&self, body: &str) -> Response {
+        let mut bodies = self.bodies.lock().unwrap();
         let number = bodies.len();
-        bodies.push(body.clone());
+        bodies.push(body.to_owned());
         if body.contains("grant_type=client_credentials") {
             let claims = json!({
                 "aud": "https://outlook.office365.com", "tid": "tenant", "appid": CLIENT, "oid": "object-id",

@@ -14,7 +14,7 @@ use crate::secret::Secret;
 /// Store a refresh token that was made elsewhere: on standard input, never as an argument
 ///
 /// It is exchanged once to see that it works, and stored only then; the daemon goes over to it at once. It must
-/// have been issued to the account's client_id.
+/// have been issued to the application of the account.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The account; default: the only one, or the one named default

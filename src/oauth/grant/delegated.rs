@@ -151,7 +151,7 @@ impl Shared {
             let age = kept.received_at.elapsed();
             match kept.granted {
                 Ok(Granted { token, lifetime }) if age < lifetime / 2 => {
-                    let lifetime = lifetime - age;
+                    let lifetime = lifetime.saturating_sub(age);
                     return Ok(Granted { token, lifetime });
                 }
                 Ok(_) | Err(_) => stored = kept.token,

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -153,8 +154,8 @@ struct Written<'t> {
 /// Tells which of the two a file is, without a copy of anything in it.
 #[derive(Deserialize)]
 struct Shape {
-    #[serde(default, rename = "sealed")]
-    marker: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    sealed: Option<IgnoredAny>,
 }
 
 impl TokenStore {
@@ -193,15 +194,14 @@ impl TokenStore {
         }
         let damaged = || StoreError::Damaged { path: path.clone() };
         let shape: Shape = serde_json::from_slice(&file.octets).map_err(|_| damaged())?;
-        let text = match shape.marker {
-            None => file.octets,
-            Some(_) => {
-                let sealed: Sealed = serde_json::from_slice(&file.octets).map_err(|_| damaged())?;
-                let key = self.key()?;
-                let key = key.ok_or_else(|| StoreError::NoKey { path: path.clone() })?;
-                let opened = sealed.open(&key, account);
-                opened.ok_or_else(|| StoreError::WrongKey { path: path.clone() })?
-            }
+        let text = if shape.sealed.is_some() {
+            let sealed: Sealed = serde_json::from_slice(&file.octets).map_err(|_| damaged())?;
+            let key = self.key()?;
+            let key = key.ok_or_else(|| StoreError::NoKey { path: path.clone() })?;
+            let opened = sealed.open(&key, account);
+            opened.ok_or_else(|| StoreError::WrongKey { path: path.clone() })?
+        } else {
+            file.octets
         };
         let written: Written<'_> = serde_json::from_slice(&text).map_err(|_| damaged())?;
         Ok(Some(StoredToken {

@@ -48,8 +48,8 @@ pub(super) struct Key(Zeroizing<[u8; 32]>);
 /// What a file holds in place of the token.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Sealed {
-    /// The algorithm.
-    sealed: String,
+    #[serde(rename = "sealed")]
+    algorithm: String,
     nonce: String,
     text: String,
 }
@@ -94,7 +94,7 @@ impl Sealed {
         let text = key.cipher().encrypt(&nonce, payload);
         let text = text.map_err(|_| io::Error::other("the cipher refuses it"))?;
         Ok(Self {
-            sealed: ALGORITHM.to_owned(),
+            algorithm: ALGORITHM.to_owned(),
             nonce: BASE64_STANDARD.encode(nonce),
             text: BASE64_STANDARD.encode(text),
         })
@@ -102,7 +102,7 @@ impl Sealed {
 
     /// `None` unless it was sealed with this key for this account, and not changed since.
     pub(super) fn open(&self, key: &Key, account: &str) -> Option<Zeroizing<Vec<u8>>> {
-        if self.sealed != ALGORITHM {
+        if self.algorithm != ALGORITHM {
             return None;
         }
         let nonce: [u8; 24] = BASE64_STANDARD.decode(&self.nonce).ok()?.try_into().ok()?;

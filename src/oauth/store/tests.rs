@@ -1,7 +1,7 @@
 //! Files in a folder, and what crashes, other processes and wrong keys make of them.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -82,6 +82,24 @@ fn only_the_owner_can_read_it_whatever_was_there_before() {
     bench.store.save("default", &token("1.AXoB")).unwrap();
     assert_eq!(mode(&path), 0o600);
     assert!(!part.exists());
+}
+
+#[test]
+fn what_root_makes_belongs_to_the_owner_of_the_folder() {
+    let bench = Bench::new(None);
+    let folder = bench.folder.path();
+    let mut owner = fs::metadata(folder).unwrap().uid();
+    if rustix::process::geteuid().is_root() {
+        owner = 4711;
+        chown(folder, Some(owner), Some(owner)).unwrap();
+    }
+    for text in ["1.AXoA", "1.AXoB"] {
+        bench.store.save("default", &token(text)).unwrap();
+        for path in ["tokens", "tokens/default.json", "tokens/default.lock"] {
+            let made = fs::metadata(folder.join(path)).unwrap();
+            assert_eq!(made.uid(), owner, "{path}");
+        }
+    }
 }
 
 #[test]
@@ -185,7 +203,7 @@ fn damage_is_told_and_left_as_it_is() {
     }
     let bench = Bench::new(None);
     bench.store.save("default", &token("1.AXoA")).unwrap();
-    fs::write(bench.store.path("default"), [0xff; 300_000]).unwrap();
+    fs::write(bench.store.path("default"), vec![0xff; 300_000]).unwrap();
     let error = bench.store.load("default").unwrap_err();
     assert!(error.to_string().contains("exorelay login"), "{error}");
 }
@@ -246,13 +264,13 @@ fn sign_in_waits_for_a_renewal_under_way_and_wins() {
     bench.store.save("default", &token("old")).unwrap();
     let renewal = bench.store.lock("default").unwrap();
     assert_eq!(renewal.load().unwrap(), Some(token("old")));
-    let (began, begun) = std::sync::mpsc::channel();
+    let (waiting, is_waiting) = std::sync::mpsc::channel();
     let store = bench.with(None);
     let login = std::thread::spawn(move || {
-        began.send(()).unwrap();
+        waiting.send(()).unwrap();
         store.save("default", &token("signed-in")).unwrap();
     });
-    begun.recv().unwrap();
+    is_waiting.recv().unwrap();
     renewal.save(&token("renewed")).unwrap();
     assert_eq!(renewal.load().unwrap(), Some(token("renewed")));
     drop(renewal);
