@@ -296,6 +296,19 @@ async fn renewals_of_several_processes_take_turns() {
     assert_eq!(bench.refresh_token(), "refresh-4");
 }
 
+#[tokio::test(start_paused = true)]
+async fn process_that_hangs_in_its_turn_is_told() {
+    let bench = Bench::new("http://127.0.0.1:1/token".parse().unwrap());
+    let _turn = bench.store.try_lock("default").unwrap();
+    let error = bench.grant().obtain().await.unwrap_err();
+    assert!(
+        matches!(error, TokenError::Retry(RetryError::Locked { .. })),
+        "{error:?}"
+    );
+    let words = error.to_string();
+    assert!(words.contains("default.lock for 120 s"), "{words}");
+}
+
 #[tokio::test]
 async fn what_needs_a_new_sign_in_says_so_and_removes_nothing() {
     for (number, error, sign_in) in [
