@@ -29,6 +29,7 @@ use crate::{admin, alert};
 use parts::{Next, Parts};
 use reload::Request;
 
+pub use account::Handle;
 pub use reload::{Changes, Refused, ReloadError, Reloader};
 pub use view::{AccountView, Shown, View};
 

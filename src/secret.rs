@@ -77,6 +77,18 @@ pub enum SecretError {
 }
 
 impl SecretSource {
+    /// The file it is in, if it is in one.
+    pub fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Literal(_) | Self::Env(_) => None,
+            Self::File(path) => Some(path.clone()),
+            Self::Credential(name) => {
+                let directory = std::env::var_os("CREDENTIALS_DIRECTORY")?;
+                Some(Path::new(&directory).join(name))
+            }
+        }
+    }
+
     /// Reads the secret; a small blocking read, to be called off the runtime's threads.
     pub fn read(&self) -> Result<Secret, SecretError> {
         match self {

@@ -13,12 +13,14 @@
 //! POST /v1/export         queue::SelectionRequest in; for each message a line, then its content
 //! POST /v1/import         a line and the content in; the new id
 //! GET /v1/senders         an array of queue::DeniedSender
+//! POST /v1/accounts/{name}/renew  the account's name; a new token is asked for, 404 where there is no such account
 //! POST /v1/senders/forget `address` and `account` in, each or none; how many `senders` were forgotten
 //! ```
 //!
 //! Everything else, and every failure, is `{"error": "..."}` with the status that fits. The routes
 //! know nothing of the socket, so that they can be bound to another address too.
 
+mod accounts;
 mod cause;
 mod client;
 mod hands;
@@ -39,7 +41,8 @@ pub(crate) use cause::one_line;
 pub use client::{Client, ClientError};
 pub use protocol::{
     AccountState, AccountStatus, CommitStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus,
-    PaceReport, QueueStatus, Status, StatusFuture, StatusSource, TokenReport, TokenState,
+    PaceReport, QueueStatus, SignInReport, Status, StatusFuture, StatusSource, TokenReport,
+    TokenState,
 };
 pub use server::{BindError, Server};
 pub(crate) use snapshot::wall;

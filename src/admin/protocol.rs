@@ -14,10 +14,14 @@ use serde::{Deserialize, Serialize};
 use crate::queue::{ImportRequest, QueueId, Sidecar, Tally};
 use crate::telemetry::Bucket;
 
-/// Knows what the parts of the daemon are doing.
+/// Knows what the parts of the daemon are doing, and reaches them.
 pub trait StatusSource: Send + Sync + 'static {
     /// The state of everything, now. Answers soon: nothing of it may wait for a network.
     fn status(&self) -> StatusFuture<'_>;
+
+    /// Has a new token of the account asked for; whether there is such an account. Does not wait for the
+    /// token.
+    fn renew(&self, account: &str) -> bool;
 }
 
 /// The answer of a [`StatusSource`].
@@ -235,6 +239,24 @@ pub struct TokenReport {
     pub error: Option<String>,
     /// When it is asked for again after a failure.
     pub next_try_at: Option<Timestamp>,
+    /// Whose sign-in it comes from; none where nobody has to sign in, or nobody has.
+    #[serde(default)]
+    pub sign_in: Option<SignInReport>,
+}
+
+/// A person's sign-in; never the token that it left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignInReport {
+    /// The person, as far as the sign-in told.
+    pub user: Option<String>,
+    /// `browser`, `device` or `import`.
+    pub origin: String,
+    /// The application it was for.
+    pub client_id: String,
+    /// When it happened.
+    pub obtained_at: Timestamp,
+    /// When it was last renewed.
+    pub renewed_at: Timestamp,
 }
 
 /// What the last request for a token came to.
@@ -324,6 +346,12 @@ pub(super) struct ForgetRequest {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Forgotten {
     pub(super) senders: u64,
+}
+
+/// The account whose token is asked for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Renewing {
+    pub(super) account: String,
 }
 
 /// Every answer that is not the one asked for.

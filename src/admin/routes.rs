@@ -14,6 +14,7 @@ use axum::routing::get;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::accounts;
 use super::hands;
 use super::listing::{self, ListError};
 use super::one_line;
@@ -29,7 +30,7 @@ const LISTINGS_MAX: usize = 4;
 #[derive(Clone)]
 pub(super) struct Answers {
     pub(super) queue: Queue,
-    status: Arc<dyn StatusSource>,
+    pub(super) status: Arc<dyn StatusSource>,
     listings: Arc<Semaphore>,
     pub(super) stop: CancellationToken,
 }
@@ -71,6 +72,7 @@ pub(super) fn router(answers: Answers) -> Router {
     read_only()
         .merge(hands::router())
         .merge(senders::router())
+        .merge(accounts::router())
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(answers)

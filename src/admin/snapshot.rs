@@ -6,8 +6,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::one_line;
-use super::protocol::{CommitStatus, IncidentStatus, QueueStatus, TokenReport, TokenState};
-use crate::oauth::TokenStatus;
+use super::protocol::{
+    CommitStatus, IncidentStatus, QueueStatus, SignInReport, TokenReport, TokenState,
+};
+use crate::oauth::{SignIn, TokenStatus};
 use crate::queue::{CommitCounts, Incident, Queue};
 
 impl QueueStatus {
@@ -99,6 +101,7 @@ impl TokenReport {
             renew_at: None,
             error: None,
             next_try_at: None,
+            sign_in: None,
         };
         match status {
             TokenStatus::Starting => report.state = TokenState::Starting,
@@ -125,6 +128,19 @@ impl TokenReport {
             TokenStatus::Stopped => {}
         }
         report
+    }
+}
+
+impl SignInReport {
+    /// What is known of a stored sign-in.
+    pub fn of(sign_in: &SignIn) -> Self {
+        Self {
+            user: sign_in.user.clone(),
+            origin: sign_in.origin.as_str().to_owned(),
+            client_id: sign_in.client_id.clone(),
+            obtained_at: sign_in.obtained_at,
+            renewed_at: sign_in.renewed_at,
+        }
     }
 }
 

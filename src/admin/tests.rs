@@ -38,6 +38,10 @@ impl StatusSource for Fixed {
     fn status(&self) -> StatusFuture<'_> {
         Box::pin(async { sample_status(QueueStatus::of(&self.0).await) })
     }
+
+    fn renew(&self, account: &str) -> bool {
+        account == "default"
+    }
 }
 
 fn sample_status(queue: QueueStatus) -> Status {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 
 use crate::admin::{ClientError, one_line};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, PartError};
 
 /// The exit codes, after sysexits.h where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +178,12 @@ impl From<ConfigError> for CliError {
 
 pub(super) fn is_permission(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
+}
+
+impl From<PartError> for CliError {
+    fn from(error: PartError) -> Self {
+        Self::new(Exit::Configuration, one_line(&error))
+    }
 }
 
 impl From<ClientError> for CliError {

@@ -7,7 +7,9 @@
 //! To add a command: a file with a `clap::Args` struct and `fn run(self, context: &Context) ->
 //! Result<(), CliError>`, a variant of [`Command`], and its line in [`Command::run`].
 
+mod account;
 mod config;
+mod confirm;
 mod context;
 mod demo;
 mod error;
@@ -22,6 +24,7 @@ mod sender;
 mod signals;
 mod status;
 mod text;
+mod token;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -61,6 +64,7 @@ enum Command {
     History(history::Args),
     Sender(sender::Args),
     Status(status::Args),
+    Token(token::Args),
 }
 
 impl Command {
@@ -75,6 +79,7 @@ impl Command {
             Self::History(args) => args.run(context),
             Self::Sender(args) => args.run(context),
             Self::Status(args) => args.run(context),
+            Self::Token(args) => args.run(context),
         }
     }
 }

@@ -11,9 +11,10 @@ use super::error::{CliError, Exit};
 use super::output::Output;
 use super::queue::Source;
 use super::text::{clock, count, harmless, since, size, until};
+use super::token::origin_words;
 use crate::admin::{
     AccountState, AccountStatus, DeniedSenderStatus, IncidentStatus, PaceReport, QueueStatus,
-    Status, TokenReport, TokenState,
+    SignInReport, Status, TokenReport, TokenState,
 };
 use crate::config::Settings;
 use crate::queue::{Counts, Queue, pool_members};
@@ -172,6 +173,8 @@ fn account_lines(account: &AccountStatus, now: Timestamp, zone: &TimeZone) -> Ve
         token(&account.token, now),
         count(u64::from(account.connections), "connection")
     ));
+    let sign_in = account.token.sign_in.as_ref();
+    lines.extend(sign_in.map(|sign_in| format!("  {}", sign_in_line(sign_in, now))));
     lines.extend(pace_line(&account.pace, now, zone).map(|pace| format!("  {pace}")));
     if let Some(error) = &account.last_error {
         lines.push(format!("  last error: {error}"));
@@ -270,6 +273,17 @@ fn token(token: &TokenReport, now: Timestamp) -> String {
         TokenState::Stopped => "token no longer renewed".to_owned(),
         TokenState::Unknown => "token in a state this version does not know".to_owned(),
     }
+}
+
+/// `signed in as relay@contoso.com in a browser 3d ago, renewed 12m ago`.
+fn sign_in_line(sign_in: &SignInReport, now: Timestamp) -> String {
+    let user = sign_in.user.as_deref().unwrap_or("an unknown person");
+    format!(
+        "signed in as {user} {} {} ago, renewed {} ago",
+        origin_words(&sign_in.origin),
+        since(sign_in.obtained_at, now),
+        since(sign_in.renewed_at, now)
+    )
 }
 
 fn queue_lines(queue: &QueueStatus, now: Timestamp) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::account::{Account, Provider};
+use super::account::{Access, Account, Provider};
 use super::error::Origin;
 use super::files::{exposed, is_readable_by_all};
 use super::reader::Report;
@@ -19,6 +19,12 @@ pub(super) fn warn(settings: &Settings, today: jiff::civil::Date, report: &mut R
                 format!("is never reached: route[{other}] takes all of it; put it before that one");
             report.warnings.push(format!("route[{index}]: {text}"));
         }
+    }
+    let mut accounts = settings.accounts.values();
+    if settings.token_store.key.is_none() && accounts.any(|a| a.access == Access::Delegated) {
+        report
+            .warnings
+            .push(format!("token_store.key: {UNENCRYPTED}"));
     }
     for account in settings.accounts.values() {
         let mut warn = |key: &str, text: String| {
@@ -117,6 +123,10 @@ fn limits(account: &Account, warn: &mut impl FnMut(&str, String)) {
 fn is_literal(secret: &SecretSource) -> bool {
     matches!(secret, SecretSource::Literal(_))
 }
+
+/// Said once, however many accounts there are.
+const UNENCRYPTED: &str = "is not set, so sign-ins are stored without encryption, and nothing but the permissions of \
+                           their files protects them; set a key, such as { credential = \"exorelay-token-key\" }";
 
 /// A new secret needs somebody with rights in Entra, who may be on holiday.
 const EXPIRY_WARNING_DAYS: i32 = 30;

@@ -54,6 +54,16 @@ impl Loaded {
                 }
             }
         }
+        if let Some(key) = &self.settings.token_store.key {
+            let name = "token_store.key".to_owned();
+            if let Err(error) = self.settings.token_store_part().check_key() {
+                refuse(name, error.to_string());
+            } else if let SecretSource::File(path) = key
+                && is_readable_by_all(path)
+            {
+                warnings.push(format!("{name}: {}", exposed(path)));
+            }
+        }
         if problems.is_empty() {
             Ok(warnings)
         } else {

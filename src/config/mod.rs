@@ -27,6 +27,7 @@ mod sender;
 mod setting;
 mod settings;
 mod show;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod unsupported;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::config::{
-    Access, Account, AddressPattern, BareNewline, BounceTo, Client, ListenAddress, Listener,
-    ListenerTls, LogFormat, Provider, Route, SenderPolicy, Settings, UpstreamTls,
+    Account, AddressPattern, BareNewline, BounceTo, Client, ListenAddress, Listener, ListenerTls,
+    LogFormat, Route, SenderPolicy, Settings, UpstreamTls,
 };
 use crate::mail::rewrite::Signature;
 use crate::{alert, delivery, listener, oauth, queue, smtp, telemetry};
@@ -189,33 +189,6 @@ impl Settings {
         }
     }
 
-    /// For [`oauth::sign_in::SignIn::new`].
-    pub fn sign_in_part(
-        &self,
-        account: &Account,
-    ) -> Result<oauth::sign_in::SignInSettings, PartError> {
-        let mut application = account.oauth_part()?;
-        if account.client_secrets.is_empty() {
-            application.credential = oauth::Credential::None;
-        }
-        let device_code_url = account.oauth.device_code_url.as_str().parse();
-        Ok(oauth::sign_in::SignInSettings {
-            application,
-            authorize_url: account.oauth.authorize_url.clone(),
-            device_code_url: device_code_url.map_err(|source| PartError::DeviceCodeUrl {
-                account: account.name.clone(),
-                source,
-            })?,
-            redirect_uri: account.oauth.redirect_uri.clone(),
-            login_hint: account.mailbox.to_string(),
-            parameters: match account.provider {
-                // No refresh token without the first, and none for the second time without the other (facts G.4).
-                Provider::Google => &[("access_type", "offline"), ("prompt", "consent")],
-                Provider::Microsoft => &[],
-            },
-        })
-    }
-
     /// For [`alert::Hooks::new`].
     pub fn alert_part(&self) -> alert::Settings {
         alert::Settings {
@@ -323,64 +296,6 @@ impl Account {
             },
         }
     }
-
-    /// For [`oauth::TokenSource::new`].
-    pub fn oauth_part(&self) -> Result<oauth::Settings, PartError> {
-        let token_url = self.oauth.token_url.as_str().parse();
-        Ok(oauth::Settings {
-            token_url: token_url.map_err(|source| PartError::TokenUrl {
-                account: self.name.clone(),
-                source,
-            })?,
-            client_id: self.client_id.clone(),
-            credential: match self.access {
-                Access::ManagedIdentity => oauth::Credential::None,
-                Access::Application | Access::Delegated | Access::WorkloadIdentity => {
-                    self.credential()
-                }
-            },
-            way: match self.access {
-                Access::ManagedIdentity => oauth::Way::ManagedIdentity(self.identity_part()?),
-                Access::Application | Access::Delegated | Access::WorkloadIdentity => {
-                    oauth::Way::ClientCredentials
-                }
-            },
-            scope: self.oauth.scope.clone(),
-            timeout: self.oauth.timeout,
-            ca_file: self.oauth.ca_file.clone(),
-            proxy: self.smtp.proxy.clone(),
-        })
-    }
-
-    fn identity_part(&self) -> Result<oauth::managed::Settings, PartError> {
-        let endpoint = self.oauth.identity_endpoint.as_ref();
-        let endpoint = endpoint.map(|url| oauth::EndpointUrl::of_platform(url.as_str()));
-        Ok(oauth::managed::Settings {
-            endpoint: endpoint
-                .transpose()
-                .map_err(|source| PartError::IdentityEndpoint {
-                    account: self.name.clone(),
-                    source,
-                })?,
-        })
-    }
-
-    /// What the application proves itself with: at most one of these, as was checked.
-    fn credential(&self) -> oauth::Credential {
-        let federated = self.oauth.federated_token_file.clone();
-        match (self.access, federated, self.client_certificate.clone()) {
-            (Access::WorkloadIdentity, Some(token_file), _) => {
-                oauth::Credential::Federated { token_file }
-            }
-            (_, _, Some(certificate)) => oauth::Credential::Certificate {
-                certificate,
-                key: self.client_certificate_key.clone(),
-                algorithm: self.oauth.assertion,
-            },
-            (_, _, None) if self.client_secrets.is_empty() => oauth::Credential::None,
-            (_, _, None) => oauth::Credential::Secrets(self.client_secrets.clone()),
-        }
-    }
 }
 
 impl Listener {
@@ -410,62 +325,5 @@ impl crate::config::Log {
             LogFormat::Text | LogFormat::Journald => telemetry::Format::Text,
         };
         (telemetry::Filter::parse(&self.level), format)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::config::load_text;
-
-    #[test]
-    fn managed_identity_needs_a_mailbox_and_nothing_else() {
-        let text =
-            "[account.default]\nmailbox = \"relay@contoso.com\"\naccess = \"managed_identity\"\n";
-        let endpoint = "http://169.254.169.254/metadata/identity/oauth2/token";
-        let set = format!("{text}[account.default.oauth]\nidentity_endpoint = \"{endpoint}\"\n");
-        for (text, expected) in [(text, None), (&set, Some(endpoint))] {
-            let loaded = load_text(Path::new("x.toml"), text, std::iter::empty(), &[]).unwrap();
-            assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
-            let part = loaded.settings.accounts["default"].oauth_part().unwrap();
-            assert!(matches!(part.credential, oauth::Credential::None));
-            let oauth::Way::ManagedIdentity(way) = part.way else {
-                panic!("{:?}", part.way);
-            };
-            assert_eq!(
-                way.endpoint.as_ref().map(oauth::EndpointUrl::as_str),
-                expected
-            );
-            assert_eq!(part.scope, "https://outlook.office365.com/.default");
-        }
-    }
-
-    #[test]
-    fn managed_identity_is_of_azure_only() {
-        let text = "[account.default]\nmailbox = \"relay@contoso.com\"\naccess = \"managed_identity\"\n\
-                    provider = \"google\"\n";
-        let refused = load_text(Path::new("x.toml"), text, std::iter::empty(), &[]).unwrap_err();
-        let mut problems = refused.problems().iter();
-        let problem = problems.find(|problem| problem.key == "account.default.access");
-        assert!(
-            problem.unwrap().text.contains("identity of Azure"),
-            "{refused}"
-        );
-    }
-
-    #[test]
-    fn secret_beside_a_managed_identity_is_told_to_be_useless() {
-        let text = "[account.default]\nmailbox = \"relay@contoso.com\"\naccess = \"managed_identity\"\n\
-                    client_secret = { env = \"SECRET\" }\n";
-        let loaded = load_text(Path::new("x.toml"), text, std::iter::empty(), &[]).unwrap();
-        let [warning] = loaded.warnings.as_slice() else {
-            panic!("{:?}", loaded.warnings);
-        };
-        assert!(
-            warning.starts_with("account.default.client_secret: has no effect"),
-            "{warning}"
-        );
     }
 }

@@ -14,11 +14,6 @@ use super::settings::Settings;
 type Refusal<T> = (fn(&T) -> bool, &'static str, &'static str);
 
 const EVERYWHERE: &[Refusal<Settings>] = &[
-    (
-        |s| s.token_store.key.is_some(),
-        "token_store.key",
-        "encrypting stored tokens",
-    ),
     (|s| s.admin.http.is_some(), "admin.http", "the status page"),
     (
         |s| s.log.format == LogFormat::Journald,

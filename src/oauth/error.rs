@@ -1,6 +1,7 @@
 //! Why there is no token, split by who can mend it.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use super::certificate::ClientCertificateError;
 use super::federated::FederatedTokenError;
 use super::managed::IdentityError;
 use super::response::ErrorResponse;
+use super::settings::SettingsError;
+use super::store::StoreError;
 use crate::secret::SecretError;
 
 /// A token could not be obtained.
@@ -82,6 +85,14 @@ pub enum RetryError {
         /// What the HTTP client said.
         source: Arc<reqwest::Error>,
     },
+    /// Another process renews the same token, or hangs while it does.
+    #[error("another process has held {} for {} s: end it if it hangs", lock.display(), limit.as_secs())]
+    Locked {
+        /// The account's lock.
+        lock: PathBuf,
+        /// How long it was waited for.
+        limit: Duration,
+    },
     /// HTML in place of JSON.
     #[error(
         "{host} answers {status} with a web page in place of a token: a proxy or portal is in between, or token_url is wrong"
@@ -115,6 +126,50 @@ pub enum OperatorError {
         /// What to do about it.
         remedy: &'static str,
     },
+    /// There is no refresh token.
+    #[error("nobody has signed in for account {account}: run exorelay login {account}")]
+    NotSignedIn {
+        /// The account's name.
+        account: Box<str>,
+    },
+    /// The sign-in is over: expired, revoked, or not enough any more.
+    #[error("{response}; sign in again: run exorelay login {account}")]
+    SignIn {
+        /// The account's name.
+        account: Box<str>,
+        /// Microsoft's own words.
+        response: Arc<ErrorResponse>,
+    },
+    /// A refresh token is worth nothing for another application.
+    #[error(
+        "the stored sign-in is for the application {signed_in}, and client_id is {configured}: put the old client_id back, or run exorelay login {account}"
+    )]
+    OtherClient {
+        /// The account's name.
+        account: Box<str>,
+        /// The application that the person has signed in to.
+        signed_in: Box<str>,
+        /// The one in the settings.
+        configured: Box<str>,
+    },
+    /// The stored sign-in cannot be read.
+    #[error(transparent)]
+    Store(Arc<StoreError>),
+    /// The refresh token that came with an access token cannot be saved: neither is used before it is, for
+    /// the old one may then be worthless, and a crash would leave nothing.
+    #[error("the renewed sign-in cannot be saved, so it is not used yet: {0}")]
+    NotSaved(Arc<StoreError>),
+    /// The folder of the sign-in does not answer (a network file system that hangs).
+    #[error("{} did not answer within {} s: check the disk it is on", path.display(), limit.as_secs())]
+    StoreTimeout {
+        /// The file.
+        path: PathBuf,
+        /// The time it had.
+        limit: Duration,
+    },
+    /// The settings for a single token cannot be used.
+    #[error(transparent)]
+    Settings(Arc<SettingsError>),
     /// The client secret cannot be read.
     #[error(transparent)]
     Secret(Arc<SecretError>),
@@ -235,7 +290,9 @@ impl TokenError {
         match self {
             Self::Retry(RetryError::Busy { response, .. }) => response.as_deref(),
             Self::Retry(RetryError::Unavailable { response, .. })
-            | Self::Operator(OperatorError::Refused { response, .. })
+            | Self::Operator(
+                OperatorError::Refused { response, .. } | OperatorError::SignIn { response, .. },
+            )
             | Self::Fault(FaultError::Refused(response)) => Some(response),
             Self::Retry(_) | Self::Operator(_) | Self::Fault(_) => None,
         }

@@ -10,6 +10,7 @@
 
 pub mod aadsts;
 mod backoff;
+mod blocking;
 mod certificate;
 mod claims;
 mod cloud;
@@ -20,7 +21,7 @@ mod grant;
 mod http;
 mod journal;
 pub mod managed;
-mod reading;
+mod once;
 mod response;
 mod settings;
 pub mod sign_in;
@@ -29,6 +30,7 @@ mod state;
 mod status;
 mod store;
 mod token;
+mod watch;
 
 pub use certificate::{ClientCertificate, ClientCertificateError, certificate_end};
 pub use claims::Claims;
@@ -36,9 +38,10 @@ pub use cloud::{Cloud, is_shared_tenant};
 pub use endpoint::{EndpointUrl, EndpointUrlError};
 pub use error::{FaultError, OperatorError, RetryError, TokenError};
 pub use federated::{FederatedTokenError, read_federated_token};
+pub use once::{import, obtain_once};
 pub use response::ErrorResponse;
 pub use settings::{AssertionAlgorithm, Credential, Settings, SettingsError, Way};
 pub use source::TokenSource;
 pub use status::{Refusal, TokenStatus, Unavailable};
-pub use store::{Origin, StoreError, StoredToken, TokenStore};
+pub use store::{KeyError, Origin, SignIn, StoreError, StoredToken, TokenLock, TokenStore};
 pub use token::AccessToken;

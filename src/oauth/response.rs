@@ -1,5 +1,6 @@
 //! The error response of the token endpoint, RFC 6749 section 5.2 with Entra's additions.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use oauth2::url::form_urlencoded;
@@ -10,8 +11,8 @@ use crate::secret::Secret;
 
 /// What the authorization server said when it gave no token: its own words, kept for the operator.
 ///
-/// The text is one line of bounded length, and the client secret is taken out of it should the
-/// server have repeated it.
+/// The text is one line of bounded length, and secrets that were sent are taken out of it should
+/// the server have repeated them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorResponse {
     error: Box<str>,
@@ -26,12 +27,18 @@ impl ErrorResponse {
     ///
     /// Only `error` has to be there. Additions of an unexpected type are passed over: better half an
     /// explanation than none.
-    pub(super) fn decode(body: &[u8], secret: Option<&Secret>) -> Option<Self> {
+    ///
+    /// Each of `secrets` is taken out, should the server have repeated it.
+    pub(super) fn decode<'s>(
+        body: &[u8],
+        secrets: impl IntoIterator<Item = &'s Secret>,
+    ) -> Option<Self> {
+        let secrets: Vec<&Secret> = secrets.into_iter().collect();
         let body: Value = serde_json::from_slice(body).ok()?;
         let text = |key: &str| {
             body.get(key)
                 .and_then(Value::as_str)
-                .map(|text| one_line(text, secret))
+                .map(|text| one_line(text, &secrets))
                 .filter(|text| !text.is_empty())
         };
         let description = text("error_description");
@@ -108,12 +115,14 @@ impl fmt::Display for ErrorResponse {
     }
 }
 
-/// Foreign text made fit for a log line: no control characters, bounded, and without `secret`.
-fn one_line(text: &str, secret: Option<&Secret>) -> Box<str> {
-    let hidden = secret
-        .filter(|secret| !secret.reveal().is_empty())
-        .map(|secret| hide(text, secret.reveal()));
-    let text = hidden.as_deref().unwrap_or(text);
+/// Foreign text made fit for a log line: no control characters, bounded, and without `secrets`.
+fn one_line(text: &str, secrets: &[&Secret]) -> Box<str> {
+    let mut text = Cow::Borrowed(text);
+    for secret in secrets.iter().map(|secret| secret.reveal()) {
+        if !secret.is_empty() {
+            text = hide(&text, secret).into();
+        }
+    }
     let mut line = String::new();
     for word in text.split(|character: char| character.is_control() || character == ' ') {
         if word.is_empty() {

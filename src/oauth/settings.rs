@@ -7,6 +7,7 @@ use oauth2::Scope;
 
 use super::endpoint::{EndpointUrl, EndpointUrlError};
 use super::managed;
+use super::store::TokenStore;
 use crate::proxy::Proxy;
 use crate::secret::SecretSource;
 use crate::tls::TlsError;
@@ -74,6 +75,13 @@ pub enum Way {
     /// That of the machine, which Azure vouches for: no credential, and `client_id` only chooses among
     /// several identities.
     ManagedIdentity(managed::Settings),
+    /// A person's who has signed in: what is stored for the account, RFC 6749 section 6.
+    Delegated {
+        /// Where the refresh token is.
+        store: TokenStore,
+        /// The account's name.
+        account: String,
+    },
 }
 
 /// A token source cannot be made of these settings.
@@ -144,6 +152,23 @@ impl Settings {
             Some((setting, _)) => Err(SettingsError::Empty { setting }),
             None => Ok(()),
         }
+    }
+
+    /// Files whose change may mend what is wrong.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = match &self.credential {
+            Credential::None => Vec::new(),
+            Credential::Secrets(secrets) => secrets.iter().filter_map(SecretSource::path).collect(),
+            Credential::Certificate {
+                certificate, key, ..
+            } => std::iter::once(certificate).chain(key).cloned().collect(),
+            Credential::Federated { token_file } => vec![token_file.clone()],
+        };
+        match &self.way {
+            Way::ClientCredentials | Way::ManagedIdentity(_) => {}
+            Way::Delegated { store, account } => files.extend(store.files(account)),
+        }
+        files
     }
 
     /// The scope, word by word.

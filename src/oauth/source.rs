@@ -1,6 +1,7 @@
 //! The token of one account: who renews it and how it is asked for.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, Notify, watch};
@@ -13,7 +14,9 @@ use super::journal::Journal;
 use super::settings::{Settings, SettingsError};
 use super::state::State;
 use super::status::{Refusal, TokenStatus, Unavailable};
+use super::store::SignIn;
 use super::token::AccessToken;
+use super::watch::Watch;
 
 /// Keeps one account's access token ready; clones share it.
 #[derive(Clone)]
@@ -23,6 +26,8 @@ pub struct TokenSource {
 
 struct Shared {
     grant: Box<dyn Obtain>,
+    /// What it reads for each request.
+    files: Arc<[PathBuf]>,
     state: watch::Sender<State>,
     status: watch::Sender<TokenStatus>,
     /// Wakes the task out of its rest; what it is wanted for is in the state.
@@ -36,13 +41,21 @@ impl TokenSource {
     ///
     /// Reads the trust store and `ca_file` (short and blocking: call it while starting or reloading).
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
-        Ok(Self::with_grant(Box::new(Grant::new(settings)?)))
+        let files = settings.files();
+        Ok(Self::watching(Box::new(Grant::new(settings)?), files))
     }
 
+    #[cfg(test)]
     pub(super) fn with_grant(grant: Box<dyn Obtain>) -> Self {
+        Self::watching(grant, Vec::new())
+    }
+
+    /// `files` are those whose change may mend what is wrong.
+    pub(super) fn watching(grant: Box<dyn Obtain>, files: Vec<PathBuf>) -> Self {
         Self {
             shared: Arc::new(Shared {
                 grant,
+                files: files.into(),
                 state: watch::Sender::new(State::new()),
                 status: watch::Sender::new(TokenStatus::Starting),
                 bell: Notify::new(),
@@ -54,7 +67,9 @@ impl TokenSource {
     /// Obtains the first token at once and renews it until `shutdown`, at a random point between half
     /// and three quarters of its life.
     ///
-    /// Failures are tried again with growing waits, for ever. To be spawned once, in a span that
+    /// Failures are tried again with growing waits, for ever, and at once when a file with a credential has
+    /// changed. A person's sign-in is renewed as often, whether mail flows or not, so that Entra does not
+    /// forget it after 90 days of silence. To be spawned once, in a span that
     /// names the account; of several only one works at a time. Cancel `shutdown` after the
     /// deliveries have ended: they may need a token until then. Dropping the future is the same
     /// as cancelling.
@@ -69,11 +84,16 @@ impl TokenSource {
         let _stopped = StopOnDrop(shared);
         let mut backoff = Backoff::default();
         let mut journal = Journal::default();
+        let mut watch = Watch::new(&shared.files);
         loop {
+            let request = async {
+                watch.note().await;
+                shared.request(&mut backoff, &mut journal).await
+            };
             let rest_until = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                rest_until = shared.request(&mut backoff, &mut journal) => rest_until,
+                rest_until = request => rest_until,
             };
             tokio::select! {
                 biased;
@@ -81,6 +101,10 @@ impl TokenSource {
                 () = tokio::time::sleep_until(rest_until) => {}
                 // Somebody changed something: the next failure is a first one again.
                 () = shared.hurried() => backoff.reset(),
+                () = watch.changed(), if shared.state.borrow().awaits_operator() => {
+                    tracing::info!("a file that the access token depends on has changed: trying at once");
+                    backoff.reset();
+                }
             }
         }
     }
@@ -132,6 +156,11 @@ impl TokenSource {
         if self.shared.state.send_if_modified(State::hurry) {
             self.shared.bell.notify_one();
         }
+    }
+
+    /// The sign-in that tokens are obtained with, once it is known; `None` where nobody signs in.
+    pub fn sign_in(&self) -> Option<watch::Receiver<Option<SignIn>>> {
+        self.shared.grant.sign_in()
     }
 
     /// What to show, and what to wait on until a token becomes available.

@@ -113,6 +113,17 @@ impl State {
         self.urgent
     }
 
+    /// The last request failed of what somebody has to mend.
+    pub(super) fn awaits_operator(&self) -> bool {
+        matches!(
+            &self.phase,
+            Phase::BackingOff {
+                error: TokenError::Operator(_),
+                ..
+            }
+        )
+    }
+
     /// An operator wants a request now; true when the task has to be woken.
     pub(super) fn hurry(&mut self) -> bool {
         match self.phase {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::queue::{QueueId, StorageError, owner};
+use crate::owner;
+use crate::queue::{QueueId, StorageError};
 
 /// Up to this many octets the content is kept in memory and then in the database.
 pub(super) const INLINE_MAX_BYTES: usize = 64 * 1024;

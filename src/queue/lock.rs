@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::queue::owner;
+use crate::owner;
 
 /// Holds the folder for as long as it lives; the kernel lets go when the process dies.
 #[derive(Debug)]

@@ -49,7 +49,6 @@ mod notice;
 mod op;
 mod opening;
 mod owing;
-mod owner;
 mod pool;
 mod presented;
 mod query;

@@ -11,10 +11,11 @@ use tracing::Instrument;
 
 use super::StartError;
 use super::view::AccountView;
-use crate::config::{Account as Section, Settings};
+use crate::config::{Access, Account as Section, Settings};
 use crate::delivery::{Cause, Dispatcher, Quota, Status, Tenant};
 use crate::oauth::{TokenSource, TokenStatus, is_shared_tenant};
 use crate::queue::Queue;
+use crate::secret::SecretSource;
 use crate::tls;
 
 /// What an account was made of, and what of it may serve its successor.
@@ -24,6 +25,8 @@ pub(super) struct Account {
     /// Given in EHLO.
     hostname: String,
     trusted: Trusted,
+    /// What a person's sign-in is encrypted with.
+    sign_in_key: Option<SecretSource>,
     tokens: Arc<Tokens>,
     quota: Quota,
     tenant: Tenant,
@@ -55,6 +58,14 @@ pub(super) struct Running {
     account: Account,
     stop: CancellationToken,
     leasing_ended: CancellationToken,
+}
+
+/// What an operator can do to an account at work.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    source: TokenSource,
+    status: watch::Receiver<Status>,
+    operator_acted: Arc<Notify>,
 }
 
 /// The content of `ca_file`s: one that was replaced makes for another account.
@@ -106,13 +117,14 @@ impl Account {
         self.section == *section
             && self.hostname == settings.hostname
             && self.trusted == *trusted
+            && self.sign_in_key == sign_in_key(settings, section)
             // A file that has gone is a problem to be told.
             && section.smtp.ca_file.is_some() == trusted.smtp.is_some()
             && section.oauth.ca_file.is_some() == trusted.oauth.is_some()
     }
 
     /// Whether a token for one serves the other.
-    fn signs_in_as(&self, section: &Section, trusted: &Trusted) -> bool {
+    fn signs_in_as(&self, settings: &Settings, section: &Section, trusted: &Trusted) -> bool {
         let alike = Section {
             mailbox: section.mailbox.clone(),
             smtp: section.smtp.clone(),
@@ -122,6 +134,7 @@ impl Account {
         alike == *section
             && self.section.smtp.proxy == section.smtp.proxy
             && self.trusted.oauth == trusted.oauth
+            && self.sign_in_key == sign_in_key(settings, section)
     }
 
     pub(super) fn name(&self) -> &str {
@@ -162,6 +175,16 @@ impl Account {
             delivery: self.status.clone(),
             quota: self.quota.clone(),
             token: self.tokens.source.status(),
+            sign_in: self.tokens.source.sign_in(),
+            handle: self.handle(),
+        }
+    }
+
+    fn handle(&self) -> Handle {
+        Handle {
+            source: self.tokens.source.clone(),
+            status: self.status.clone(),
+            operator_acted: Arc::clone(&self.operator_acted),
         }
     }
 }
@@ -183,11 +206,11 @@ impl Opened {
         queue: &Queue,
     ) -> Result<Self, StartError> {
         let tls = client_config(section).await?;
-        let kept = before.filter(|before| before.signs_in_as(section, &trusted));
+        let kept = before.filter(|before| before.signs_in_as(settings, section, &trusted));
         let tokens = match kept {
             Some(before) => Arc::clone(&before.tokens),
             None => Arc::new(Tokens {
-                source: token_source(section).await?,
+                source: token_source(settings, section).await?,
                 stop: CancellationToken::new(),
             }),
         };
@@ -202,6 +225,7 @@ impl Opened {
                 section: section.clone(),
                 hostname: settings.hostname.clone(),
                 trusted,
+                sign_in_key: sign_in_key(settings, section),
                 tokens,
                 quota,
                 tenant,
@@ -258,13 +282,7 @@ impl Running {
 
     /// An operator has changed something, perhaps a secret or a right: failures are worth another try.
     pub(super) fn refresh(&self) {
-        let source = &self.account.tokens.source;
-        let trouble = self.account.status.borrow().trouble.clone();
-        let cause = trouble.map(|trouble| trouble.cause);
-        if is_failing(source) || matches!(cause, Some(Cause::Token | Cause::Authentication)) {
-            source.renew_now();
-        }
-        self.account.operator_acted.notify_one();
+        self.account.handle().refresh();
     }
 
     /// Ends it. When this returns nothing more is leased; attempts under way end in their own time.
@@ -275,8 +293,31 @@ impl Running {
     }
 }
 
+impl Handle {
+    /// A person has signed in, or a sign-in was forgotten: the token from before is no longer what counts.
+    pub(super) fn renew(&self) {
+        self.source.renew_now();
+        self.operator_acted.notify_one();
+    }
+
+    fn refresh(&self) {
+        let trouble = self.status.borrow().trouble.clone();
+        let cause = trouble.map(|trouble| trouble.cause);
+        if is_failing(&self.source) || matches!(cause, Some(Cause::Token | Cause::Authentication)) {
+            self.source.renew_now();
+        }
+        self.operator_acted.notify_one();
+    }
+}
+
 fn is_failing(source: &TokenSource) -> bool {
     matches!(*source.status().borrow(), TokenStatus::Failing { .. })
+}
+
+/// A key that was replaced makes for another token source, where a sign-in is encrypted with it.
+fn sign_in_key(settings: &Settings, section: &Section) -> Option<SecretSource> {
+    let key = settings.token_store.key.as_ref();
+    key.filter(|_| section.access == Access::Delegated).cloned()
 }
 
 async fn client_config(section: &Section) -> Result<Arc<ClientConfig>, StartError> {
@@ -288,8 +329,8 @@ async fn client_config(section: &Section) -> Result<Arc<ClientConfig>, StartErro
     })
 }
 
-async fn token_source(section: &Section) -> Result<TokenSource, StartError> {
-    let part = section.oauth_part()?;
+async fn token_source(settings: &Settings, section: &Section) -> Result<TokenSource, StartError> {
+    let part = settings.oauth_part(section)?;
     let made = spawn_blocking(move || TokenSource::new(part)).await?;
     made.map_err(|source| StartError::Token {
         account: section.name.clone(),

@@ -7,13 +7,14 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::account::Handle;
 use crate::admin::{
     AccountState, AccountStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus, PaceReport,
-    QueueStatus, Status, StatusFuture, StatusSource, TokenReport, TokenState, wall,
+    QueueStatus, SignInReport, Status, StatusFuture, StatusSource, TokenReport, TokenState, wall,
 };
 use crate::delivery::{self, Quota};
 use crate::listener::{Address, Routing};
-use crate::oauth::TokenStatus;
+use crate::oauth::{SignIn, TokenStatus};
 use crate::queue::{DeniedSender, MessageState, Queue};
 
 /// What to show of one account.
@@ -31,6 +32,10 @@ pub struct AccountView {
     pub quota: Quota,
     /// Its token.
     pub token: watch::Receiver<TokenStatus>,
+    /// The sign-in that it comes from, if a person has to sign in.
+    pub sign_in: Option<watch::Receiver<Option<SignIn>>>,
+    /// What an operator can do to it.
+    pub handle: Handle,
 }
 
 /// What to show of the relay while it runs.
@@ -122,6 +127,12 @@ impl StatusSource for View {
             }
         })
     }
+
+    fn renew(&self, account: &str) -> bool {
+        let now = self.now();
+        let found = now.accounts.iter().find(|one| one.name == account);
+        found.map(|account| account.handle.renew()).is_some()
+    }
 }
 
 fn listener((name, address): &(String, Address)) -> ListenerStatus {
@@ -143,7 +154,9 @@ impl AccountView {
         denied: &[DeniedSender],
     ) -> AccountStatus {
         let delivery = self.delivery.borrow().clone();
-        let token = TokenReport::of(&self.token.borrow());
+        let mut token = TokenReport::of(&self.token.borrow());
+        let sign_in = self.sign_in.as_ref();
+        token.sign_in = sign_in.and_then(|known| known.borrow().as_ref().map(SignInReport::of));
         let throttled = delivery.throttled.filter(|_| delivery.trouble.is_none());
         let since = match (&delivery.trouble, throttled) {
             (Some(trouble), _) => wall(trouble.since),

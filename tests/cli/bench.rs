@@ -42,6 +42,21 @@ impl Bench {
         self.folder.path().join("exorelay.toml")
     }
 
+    /// Settings of an account that a person signs in for.
+    pub(crate) fn delegated(token_url: &str) -> Self {
+        let bench = Self::new();
+        let before = std::fs::read_to_string(bench.config()).unwrap();
+        let secret = format!("client_secret = \"{SECRET}\"\n");
+        let access = format!("access = \"delegated\"\noauth.token_url = \"{token_url}\"\n");
+        std::fs::write(bench.config(), before.replace(&secret, &access)).unwrap();
+        bench
+    }
+
+    /// What the folder keeps of an account's sign-in.
+    pub(crate) fn sign_in_file(&self) -> PathBuf {
+        self.folder.path().join("queue/tokens/default.json")
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("admin.sock")
     }
@@ -189,6 +204,10 @@ impl StatusSource for Fixed {
                 accounts: Vec::new(),
             }
         })
+    }
+
+    fn renew(&self, account: &str) -> bool {
+        account == "default"
     }
 }
 

@@ -12,6 +12,7 @@ mod login;
 mod queue;
 mod sender;
 mod status;
+mod token;
 mod transfer;
 
 use bench::{Bench, assert_complains, assert_exit, exorelay, stderr, stdout};
@@ -31,6 +32,7 @@ fn help_mentions_every_command() {
                 "history",
                 "sender",
                 "status",
+                "token",
                 "--config",
                 "78 bad configuration",
             ][..],
@@ -76,6 +78,11 @@ fn help_mentions_every_command() {
             &["--state", "--account", "--json", "deferred"],
         ),
         (&["status", "--help"], &["--json", "75"]),
+        (&["token", "--help"], &["import", "show", "forget"]),
+        (
+            &["token", "import", "--help"],
+            &["--no-check", "standard input"],
+        ),
     ] {
         let output = exorelay(arguments).output().unwrap();
         assert_exit(&output, 0);

@@ -213,3 +213,15 @@ async fn work_ends_with_the_daemon() {
         Err(error) => panic!("{error:?}"),
     }
 }
+
+#[tokio::test]
+async fn token_is_asked_for_of_an_account_that_there_is() {
+    let bench = Bench::start();
+    let client = bench.client();
+    assert!(client.renew("default").await.unwrap());
+    assert!(!client.renew("fabrikam").await.unwrap());
+    assert!(!client.renew("../default").await.unwrap());
+    let answer = bench.raw("GET /v1/accounts/default/renew").await;
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    bench.stop.cancel();
+}

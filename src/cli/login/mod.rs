@@ -14,16 +14,18 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::fs::Access as Permission;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::account::delegated;
 use super::context::{Context, block_on};
 use super::error::{CliError, Exit, complain, is_permission};
 use super::output::say;
 use super::progress::Progress;
 use super::signals::Signals;
 use super::text::harmless;
-use crate::admin::{Client, one_line};
-use crate::config::{Access, Account, Provider, Settings};
+use super::token::tell_daemon;
+use crate::admin::one_line;
+use crate::config::{Account, Provider, Settings};
 use crate::oauth::sign_in::{SignIn, SignInError, SignedIn};
-use crate::oauth::{Origin, StoreError, StoredToken, TokenError, TokenStore};
+use crate::oauth::{Origin, StoreError, StoredToken, TokenError};
 
 /// Sign in for an account with access = "delegated", so that the daemon can send on your behalf
 ///
@@ -54,8 +56,12 @@ const PATIENCE: Duration = Duration::from_mins(15);
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         let settings = context.load()?.settings;
-        let account = choose(&settings, self.account.as_deref())?;
+        let account = delegated(&settings, self.account.as_deref())?;
         check_writable(&settings.queue.directory)?;
+        let store = settings.token_store_part();
+        store
+            .check_key()
+            .map_err(|error| CliError::new(Exit::Configuration, error))?;
         let part = settings
             .sign_in_part(account)
             .map_err(|error| CliError::new(Exit::Configuration, error))?;
@@ -111,7 +117,7 @@ impl Args {
             obtained_at: now,
             renewed_at: now,
         };
-        let store = TokenStore::new(&settings.queue.directory);
+        let store = settings.token_store_part();
         let name = account.name.clone();
         let saved = tokio::task::spawn_blocking(move || store.save(&name, &token)).await;
         saved
@@ -120,40 +126,11 @@ impl Args {
         say(&format!(
             "kept in {}\n{}\n{}\nnext: exorelay check {}\n",
             settings.queue.directory.display(),
-            tell_daemon(settings).await,
+            tell_daemon(settings, &account.name).await,
             lifetime(account.provider, now),
             account.name,
         ))
     }
-}
-
-/// The account that is meant, if a person signs in for it.
-fn choose<'s>(settings: &'s Settings, name: Option<&str>) -> Result<&'s Account, CliError> {
-    let names = || {
-        let names: Vec<&str> = settings.accounts.keys().map(String::as_str).collect();
-        names.join(", ")
-    };
-    let account = match name {
-        Some(name) => settings.accounts.get(name).ok_or_else(|| {
-            let line = format!("there is no account {name}; the accounts are: {}", names());
-            CliError::new(Exit::Usage, line)
-        })?,
-        None => settings.default_account().ok_or_else(|| {
-            let line = format!("there are several accounts; name one of them: {}", names());
-            CliError::new(Exit::Usage, line)
-        })?,
-    };
-    if account.access == Access::Delegated {
-        return Ok(account);
-    }
-    let name = &account.name;
-    Err(CliError::new(
-        Exit::Configuration,
-        format!(
-            "nobody signs in for account {name}, whose access is not \"delegated\"; if somebody should, write access = \
-             \"delegated\" into [account.{name}]"
-        ),
-    ))
 }
 
 /// Told before anybody has taken the trouble to sign in.
@@ -180,21 +157,6 @@ fn not_kept(error: &StoreError) -> CliError {
             CliError::new(Exit::NotPermitted, line)
         }
         _ => CliError::new(Exit::Failed, line),
-    }
-}
-
-/// What the daemon makes of it, in one line. That it cannot be told is no failure: the sign-in is kept.
-async fn tell_daemon(settings: &Settings) -> String {
-    let told = match Client::new(&settings.admin.socket) {
-        Ok(client) => client.is_answered().await,
-        Err(error) => Err(error),
-    };
-    match told {
-        Ok(true) => {
-            "the daemon runs: systemctl reload exorelay makes it use this at once".to_owned()
-        }
-        Ok(false) => "the daemon does not run: it will use this when it starts".to_owned(),
-        Err(error) => format!("the daemon was not told: {}", one_line(&error)),
     }
 }
 

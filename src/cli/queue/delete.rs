@@ -1,9 +1,8 @@
 //! `queue delete`.
 
-use std::io::{self, IsTerminal, Write};
-
 use super::selection::SelectionArgs;
 use super::{Source, hands};
+use crate::cli::confirm;
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::text::count;
@@ -27,19 +26,14 @@ impl Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         let selection = self.selection.selection()?;
         if selection == Selection::All && !self.yes {
-            confirm(context)?;
+            ask(context)?;
         }
         hands::run(context, Action::Delete, &selection)
     }
 }
 
-fn confirm(context: &Context) -> Result<(), CliError> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(CliError::new(
-            Exit::Usage,
-            "delete --all asks before, and there is no terminal to answer at; say --yes too",
-        ));
-    }
+fn ask(context: &Context) -> Result<(), CliError> {
+    confirm::can_ask("delete --all")?;
     let settings = context.load()?.settings;
     let counts = block_on(async {
         Ok(match Source::find(&settings).await? {
@@ -52,11 +46,7 @@ fn confirm(context: &Context) -> Result<(), CliError> {
         "delete all {} that wait or failed? Their content is lost. [y/N] ",
         count(messages, "message")
     );
-    // Who has closed standard error is not asked, and has not agreed.
-    let _ = write!(io::stderr(), "{question}");
-    let mut answer = String::new();
-    let read = io::stdin().read_line(&mut answer);
-    if read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+    if confirm::is_wanted(&question) {
         return Ok(());
     }
     Err(CliError::new(Exit::Failed, "nothing was deleted"))

@@ -369,6 +369,7 @@ mod tests {
                 renew_at: None,
                 error: None,
                 next_try_at: None,
+                sign_in: None,
             },
             last_error: None,
             unknown_replies: 0,

@@ -35,6 +35,7 @@ fn account() -> AccountStatus {
             renew_at: Some(at("2026-11-20T10:20:00Z")),
             error: None,
             next_try_at: None,
+            sign_in: None,
         },
         last_error: None,
         unknown_replies: 0,
@@ -79,6 +80,7 @@ fn accounts_say_how_they_are() {
         renew_at: None,
         error: Some("AADSTS7000222".into()),
         next_try_at: Some(at("2026-11-20T10:04:00Z")),
+        sign_in: None,
     };
     paused.last_error = Some("no access token".into());
     paused.pace = PaceReport {
@@ -94,6 +96,33 @@ fn accounts_say_how_they_are() {
             "  0/30 this minute",
             "  last error: no access token",
         ]
+    );
+}
+
+#[test]
+fn sign_in_says_who_how_and_when() {
+    let now = at("2026-11-20T10:00:00Z");
+    let mut delegated = account();
+    let mut sign_in = SignInReport {
+        user: Some("relay@contoso.com".into()),
+        origin: "browser".into(),
+        client_id: "app".into(),
+        obtained_at: at("2026-11-17T08:00:00Z"),
+        renewed_at: at("2026-11-20T09:48:00Z"),
+    };
+    let mut line = |sign_in: &SignInReport| {
+        delegated.token.sign_in = Some(sign_in.clone());
+        account_lines(&delegated, now, &TimeZone::UTC).remove(2)
+    };
+    assert_eq!(
+        line(&sign_in),
+        "  signed in as relay@contoso.com in a browser 3d2h ago, renewed 12m ago"
+    );
+    sign_in.user = None;
+    sign_in.origin = "import".into();
+    assert_eq!(
+        line(&sign_in),
+        "  signed in as an unknown person elsewhere, imported 3d2h ago, renewed 12m ago"
     );
 }
 

@@ -19,7 +19,7 @@ fn with(lines: &str) -> String {
 
 fn credential(loaded: &Loaded) -> Credential {
     let account = loaded.settings.default_account().unwrap();
-    account.oauth_part().unwrap().credential
+    loaded.settings.oauth_part(account).unwrap().credential
 }
 
 #[test]

@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::assertion::Assertion;
+use crate::oauth::blocking::{Blocking, LIMIT, Overdue};
 use crate::oauth::certificate::{ClientCertificate, ClientCertificateError};
 use crate::oauth::endpoint::EndpointUrl;
 use crate::oauth::error::{FaultError, OperatorError, TokenError};
 use crate::oauth::federated::read_federated_token;
-use crate::oauth::reading::{READ_LIMIT, Reading};
 use crate::oauth::settings::{AssertionAlgorithm, Credential};
 use crate::secret::{Secret, SecretSource};
 
@@ -69,7 +69,7 @@ impl fmt::Debug for Additions {
 pub(in crate::oauth) struct Authentication {
     client_id: ClientId,
     credential: Credential,
-    reading: Reading,
+    reading: Blocking,
     /// What was last said about the certificate, to say it once.
     warned: Mutex<Option<String>>,
 }
@@ -111,7 +111,7 @@ impl Authentication {
         Self {
             client_id: ClientId::new(client_id),
             credential,
-            reading: Reading::default(),
+            reading: Blocking::new(),
             warned: Mutex::new(None),
         }
     }
@@ -172,7 +172,7 @@ impl Authentication {
             Credential::None => Ok(Proof::None),
             Credential::Secrets(secrets) => {
                 let Some(source) = secrets.get(choice) else {
-                    return Err(OperatorError::SecretTimeout { limit: READ_LIMIT });
+                    return Err(OperatorError::SecretTimeout { limit: LIMIT });
                 };
                 self.secret(source).await.map(Proof::Secret)
             }
@@ -265,8 +265,8 @@ impl Authentication {
         &self,
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, OperatorError> {
-        let value = self.reading.read(read).await;
-        value.ok_or(OperatorError::SecretTimeout { limit: READ_LIMIT })
+        let read = self.reading.run(read).await;
+        read.map_err(|Overdue| OperatorError::SecretTimeout { limit: LIMIT })
     }
 }
 

@@ -86,10 +86,10 @@ impl Exchange {
 
     /// Finds out whose fault it is; nothing of the answer's raw body goes into the error.
     /// `sent` is what the server must not be quoted with, should it repeat it.
-    pub(in crate::oauth) fn explain<T>(
+    pub(in crate::oauth) fn explain<'s, T>(
         &self,
         error: RequestTokenError<HttpError, T>,
-        sent: Option<&Secret>,
+        sent: impl IntoIterator<Item = &'s Secret>,
     ) -> TokenError
     where
         T: oauth2::ErrorResponse + 'static,
@@ -148,7 +148,11 @@ impl Exchange {
     }
 }
 
-fn explain_status(host: &str, answer: &Answer, sent: Option<&Secret>) -> TokenError {
+fn explain_status<'s>(
+    host: &str,
+    answer: &Answer,
+    sent: impl IntoIterator<Item = &'s Secret>,
+) -> TokenError {
     let status = answer.status;
     let response = ErrorResponse::decode(&answer.body, sent);
     let (host_name, code) = (Box::from(host), status.as_u16());

@@ -22,6 +22,7 @@ use oauth2::http::StatusCode;
 
 mod assertions;
 mod credentials;
+mod delegated;
 mod network;
 mod proxies;
 

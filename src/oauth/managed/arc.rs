@@ -4,6 +4,7 @@
 //! Whoever sits on the agent's port could name any file and be sent its text, so the name is held
 //! against what the agent does (facts D.10) before anything is opened.
 
+use crate::oauth::blocking::Overdue;
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -38,10 +39,10 @@ pub(super) async fn obtain(managed: &Managed) -> Result<Granted, TokenError> {
     };
     let unreadable = |path, why: Box<str>| refused(IdentityError::Key { path, why });
     let file = path.clone();
-    let key = match managed.reading.read(move || read_key(&file)).await {
-        Some(Ok(key)) => key,
-        Some(Err(error)) => return Err(unreadable(path, error.to_string().into())),
-        None => return Err(unreadable(path, "it cannot be read in time".into())),
+    let key = match managed.reading.run(move || read_key(&file)).await {
+        Ok(Ok(key)) => key,
+        Ok(Err(error)) => return Err(unreadable(path, error.to_string().into())),
+        Err(Overdue) => return Err(unreadable(path, "it cannot be read in time".into())),
     };
     let basic = Zeroizing::new(format!("Basic {}", key.reveal()));
     let Ok(mut basic) = HeaderValue::from_str(&basic) else {

@@ -22,12 +22,12 @@ use oauth2::url::Url;
 
 pub use self::error::IdentityError;
 use self::platform::{Environment, Platform};
+use super::blocking::Blocking;
 use super::endpoint::EndpointUrl;
 use super::error::TokenError;
 use super::grant::Granted;
 use super::grant::exchange::Exchange;
 use super::http::HttpError;
-use super::reading::Reading;
 use super::settings::SettingsError;
 use crate::oauth;
 
@@ -48,7 +48,7 @@ pub(super) struct Managed {
     client_id: String,
     /// Where the agent of Azure Arc leaves its keys; only tests have another.
     keys: PathBuf,
-    reading: Reading,
+    reading: Blocking,
 }
 
 impl Managed {
@@ -69,7 +69,7 @@ impl Managed {
             resource: resource(&settings.scope).to_owned(),
             client_id: settings.client_id.clone(),
             keys: arc::KEYS.into(),
-            reading: Reading::default(),
+            reading: Blocking::new(),
         })
     }
 

@@ -9,6 +9,7 @@ use super::super::error::{FaultError, RetryError, TokenError};
 use super::*;
 
 mod bench;
+mod quiet;
 
 /// The paused clock moves only when nobody has anything left to do.
 async fn settle() {

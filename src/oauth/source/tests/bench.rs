@@ -80,8 +80,13 @@ pub(super) struct Bench {
 
 /// The gate is closed: the first request waits in flight.
 pub(super) fn bench() -> Bench {
+    bench_watching(Vec::new())
+}
+
+/// The same, for a grant that reads `files`.
+pub(super) fn bench_watching(files: Vec<PathBuf>) -> Bench {
     let grant = FakeGrant::new();
-    let source = TokenSource::with_grant(Box::new(Arc::clone(&grant)));
+    let source = TokenSource::watching(Box::new(Arc::clone(&grant)), files);
     let shutdown = CancellationToken::new();
     let task = tokio::spawn({
         let (source, shutdown) = (source.clone(), shutdown.clone());

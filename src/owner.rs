@@ -1,4 +1,4 @@
-//! Root's hands in a folder that is not root's.
+//! Root's hands in a folder that is not root's: the queue's, and the tokens' in it.
 
 use std::fs::File;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// What root makes in the queue's folder belongs to the folder's owner: the daemon must be able to read
 /// it. SQLite does the same with its own files.
-pub(super) fn adopt(file: &File, folder: &Path) -> io::Result<()> {
+pub(crate) fn adopt(file: &File, folder: &Path) -> io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
