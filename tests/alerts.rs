@@ -190,6 +190,12 @@ async fn a_refused_secret_is_told_once_and_heals_with_its_file() {
         })
         .await;
     }
+    // Each refusal counts; the last one may still be on its way.
+    until("the last answer", || {
+        let incident = relay.view.queue.incidents().of_account("default");
+        incident.is_some_and(|one| one.count == sandbox.control().stats().token_requests)
+    })
+    .await;
     assert_eq!(counted(&relay, MessageState::Ready), (1, 0));
     assert_eq!(counted(&relay, MessageState::Failed), (0, 0));
     let shown = relay.view.status().await.incidents;
