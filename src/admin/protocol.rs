@@ -56,8 +56,20 @@ pub struct IncidentStatus {
     pub account: Option<String>,
     /// `blocked`, `throttled`, `paused`; `warning` for a bound.
     pub state: String,
-    /// The key of the rule that knows the service's reply.
+    /// The key of what is known of it, as in [`AccountStatus::rule`].
     pub rule: Option<String>,
+    /// What it means.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// How it is mended.
+    #[serde(default)]
+    pub remedy: Option<String>,
+    /// As in [`AccountStatus::aadsts`].
+    #[serde(default)]
+    pub aadsts: Option<u32>,
+    /// As in [`AccountStatus::link`].
+    #[serde(default)]
+    pub link: Option<String>,
     /// In the words of the service or the network.
     pub reason: String,
     /// Failures so far.
@@ -135,15 +147,22 @@ pub struct AccountStatus {
     pub state: AccountState,
     /// Why it is in this state, in the words of the service or the network; none while all is well.
     pub reason: Option<String>,
-    /// The key of the rule that knows the service's reply (docs/replies.md); none where there was no reply.
+    /// The key of what is known of the reason (docs/errors.md): of a reply, or `aadsts7000215` and the like
+    /// of a sign-in that is refused. None where it is in nobody's words but the network's.
     #[serde(default)]
     pub rule: Option<String>,
-    /// What the reply means.
+    /// What the reason means.
     #[serde(default)]
     pub why: Option<String>,
     /// How it is mended.
     #[serde(default)]
     pub remedy: Option<String>,
+    /// Microsoft's number, of a sign-in that is refused.
+    #[serde(default)]
+    pub aadsts: Option<u32>,
+    /// Where Microsoft tells more of that number.
+    #[serde(default)]
+    pub link: Option<String>,
     /// Since when it is in this state.
     pub since: Timestamp,
     /// When a paused account is tried again.
@@ -231,8 +250,23 @@ pub struct TokenReport {
     pub expires_at: Option<Timestamp>,
     /// When a valid one is renewed.
     pub renew_at: Option<Timestamp>,
-    /// Why there is no new one, with the remedy where there is one.
+    /// Why there is no new one, in the words of the service or the network.
     pub error: Option<String>,
+    /// The key of what is known of the error, as in [`AccountStatus::rule`].
+    #[serde(default)]
+    pub rule: Option<String>,
+    /// What the error means.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// How it is mended.
+    #[serde(default)]
+    pub remedy: Option<String>,
+    /// As in [`AccountStatus::aadsts`].
+    #[serde(default)]
+    pub aadsts: Option<u32>,
+    /// As in [`AccountStatus::link`].
+    #[serde(default)]
+    pub link: Option<String>,
     /// When it is asked for again after a failure.
     pub next_try_at: Option<Timestamp>,
 }

@@ -10,7 +10,7 @@ use super::context::{Context, block_on};
 use super::error::{CliError, Exit};
 use super::output::Output;
 use super::queue::Source;
-use super::text::{clock, count, harmless, since, size, until};
+use super::text::{clock, count, harmless, known_lines, since, size, until};
 use crate::admin::{
     AccountState, AccountStatus, DeniedSenderStatus, IncidentStatus, PaceReport, QueueStatus,
     Status, TokenReport, TokenState,
@@ -164,14 +164,19 @@ fn account_lines(account: &AccountStatus, now: Timestamp, zone: &TimeZone) -> Ve
         line.push_str(&until(next, now));
     }
     let mut lines = vec![line];
-    for (word, text) in [("why", &account.why), ("remedy", &account.remedy)] {
-        lines.extend(text.iter().map(|text| format!("  {word}: {text}")));
-    }
+    lines.extend(known_lines([&account.why, &account.remedy, &account.link]));
+    let report = &account.token;
+    // What is told of the account need not be told of its token.
+    let is_told = report.rule.is_some() && report.rule == account.rule;
     lines.push(format!(
         "  {}, {}",
-        token(&account.token, now),
+        token(report, is_told, now),
         count(u64::from(account.connections), "connection")
     ));
+    if !is_told {
+        let known = known_lines([&report.why, &report.remedy, &report.link]);
+        lines.extend(known.iter().map(|line| format!("  {line}")));
+    }
     lines.extend(pace_line(&account.pace, now, zone).map(|pace| format!("  {pace}")));
     if let Some(error) = &account.last_error {
         lines.push(format!("  last error: {error}"));
@@ -244,7 +249,8 @@ fn incident_line(incident: &IncidentStatus, now: Timestamp) -> String {
     )
 }
 
-fn token(token: &TokenReport, now: Timestamp) -> String {
+/// `is_told`: why there is none stands above already.
+fn token(token: &TokenReport, is_told: bool, now: Timestamp) -> String {
     let life = match token.expires_at {
         Some(expires) if expires > now => {
             format!("good for {}", since(now, expires))
@@ -255,7 +261,6 @@ fn token(token: &TokenReport, now: Timestamp) -> String {
     match token.state {
         TokenState::Valid => format!("token {life}"),
         TokenState::Failing => {
-            let error = token.error.as_deref().unwrap_or("unknown reason");
             let next = token
                 .next_try_at
                 .map(|next| format!("; tried again {}", until(next, now)))
@@ -264,7 +269,12 @@ fn token(token: &TokenReport, now: Timestamp) -> String {
                 Some(_) => life,
                 None => "none".to_owned(),
             };
-            format!("token {present}, renewal fails: {error}{next}")
+            let error = match &token.error {
+                _ if is_told => String::new(),
+                Some(error) => format!(": {error}"),
+                None => ": unknown reason".to_owned(),
+            };
+            format!("token {present}, renewal fails{error}{next}")
         }
         TokenState::Starting => "token asked for".to_owned(),
         TokenState::Stopped => "token no longer renewed".to_owned(),

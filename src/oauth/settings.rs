@@ -48,6 +48,15 @@ pub enum Way {
     ClientCredentials,
 }
 
+impl Way {
+    /// Whether a person has signed in, and can do so again.
+    pub(super) fn signs_in(&self) -> bool {
+        match self {
+            Self::ClientCredentials => false,
+        }
+    }
+}
+
 /// A token source cannot be made of these settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {

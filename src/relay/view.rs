@@ -14,7 +14,7 @@ use crate::admin::{
 };
 use crate::delivery::{self, Quota};
 use crate::listener::Routing;
-use crate::oauth::TokenStatus;
+use crate::oauth::{TokenStatus, aadsts};
 use crate::queue::{DeniedSender, MessageState, Queue};
 
 /// What to show of one account.
@@ -144,7 +144,7 @@ impl AccountView {
         denied: &[DeniedSender],
     ) -> AccountStatus {
         let delivery = self.delivery.borrow().clone();
-        let token = TokenReport::of(&self.token.borrow());
+        let token = TokenReport::of(&self.token.borrow(), &self.name);
         let throttled = delivery.throttled.filter(|_| delivery.trouble.is_none());
         let since = match (&delivery.trouble, throttled) {
             (Some(trouble), _) => wall(trouble.since),
@@ -160,7 +160,8 @@ impl AccountView {
             delivery::State::Blocked => AccountState::Blocked,
         };
         let trouble = delivery.trouble.as_ref();
-        let rule = trouble.and_then(|trouble| trouble.rule);
+        let known = trouble.and_then(|trouble| trouble.known.as_ref());
+        let number = known.and_then(|known| aadsts::number_of(known.key()));
         let pace = self.pace(shown, counts, throttled.map(|one| one.until));
         AccountStatus {
             name: self.name.clone(),
@@ -171,9 +172,11 @@ impl AccountView {
                 Some(trouble) => Some(trouble.reason.clone()),
                 None => throttled.map(|_| DAY_IS_USED_UP.to_owned()),
             },
-            rule: rule.map(|rule| rule.key.to_owned()),
-            why: rule.map(|rule| rule.sentence.to_owned()),
-            remedy: rule.map(|rule| rule.remedy.to_owned()),
+            rule: known.map(|known| known.key().to_owned()),
+            why: known.map(|known| known.why().to_owned()),
+            remedy: known.map(|known| known.remedy().to_owned()),
+            aadsts: number,
+            link: number.map(aadsts::link),
             since,
             next_probe_at: trouble.map(|trouble| wall(trouble.next_probe)),
             probing: trouble.is_some_and(|trouble| trouble.is_probing),
