@@ -196,6 +196,20 @@ async fn a_refused_secret_is_told_once_and_heals_with_its_file() {
     assert_eq!(shown.len(), 1);
     assert!(shown[0].count > 1, "{shown:?}");
     assert_eq!(shown[0].state, "blocked");
+    assert_eq!(shown[0].aadsts, Some(7_000_215));
+    let account = relay.view.status().await.accounts.remove(0);
+    assert_eq!(account.rule.as_deref(), Some("aadsts7000215"));
+    assert_eq!(
+        (account.aadsts, account.token.aadsts),
+        (shown[0].aadsts, shown[0].aadsts)
+    );
+    let remedy = account.remedy.unwrap();
+    assert!(remedy.contains("not its Secret ID"), "{remedy}");
+    let (reason, error) = (account.reason.unwrap(), account.token.error.unwrap());
+    assert!(
+        !reason.contains(&remedy) && !error.contains(&remedy),
+        "{reason} {error}"
+    );
 
     std::fs::write(&secret, sandbox.client_secret().reveal()).unwrap();
     jump_until("delivery", || !sandbox.control().messages().is_empty()).await;
@@ -224,6 +238,15 @@ async fn a_refused_secret_is_told_once_and_heals_with_its_file() {
         assert_eq!(opened["hostname"], "relay.test");
         assert_eq!(opened["queued_messages"], 1);
         assert!(opened["reason"].as_str().unwrap().contains("AADSTS7000215"));
+        assert_eq!(opened["rule"], "aadsts7000215");
+        assert_eq!(opened["aadsts"], 7_000_215);
+        let link = "https://login.microsoftonline.com/error?code=7000215";
+        assert_eq!(opened["link"], link);
+        let text = opened["text"].as_str().unwrap();
+        for key in ["why", "remedy", "link"] {
+            let told = opened[key].as_str().unwrap();
+            assert_eq!(text.matches(told).count(), 1, "{told} in {text}");
+        }
         assert!(opened["recovered_at"].is_null());
         assert!(recovered["recovered_at"].is_string());
         assert_eq!(recovered["count"].as_u64(), Some(shown[0].count));

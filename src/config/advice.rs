@@ -8,6 +8,7 @@ use super::files::{exposed, is_readable_by_all};
 use super::reader::Report;
 use super::settings::Settings;
 use super::value::is_guid;
+use crate::oauth::Cloud;
 use crate::secret::SecretSource;
 
 /// Adds a warning for each of them; `today` decides what has run out.
@@ -26,6 +27,9 @@ pub(super) fn warn(settings: &Settings, today: jiff::civil::Date, report: &mut R
             report.warnings.push(format!("{key}: {text}"));
         };
         placeholders(account, &mut warn);
+        if account.provider == Provider::Google {
+            google(account, &mut warn);
+        }
         expiry(account, today, &mut warn);
         limits(account, &mut warn);
         let key = format!("account.{}.client_secret", account.name);
@@ -65,6 +69,29 @@ fn placeholders(account: &Account, warn: &mut impl FnMut(&str, String)) {
         warn(
             "client_secret",
             "looks like the Secret ID; what is needed is the secret's Value, shown once when it is made".to_owned(),
+        );
+    }
+}
+
+fn google(account: &Account, warn: &mut impl FnMut(&str, String)) {
+    let is_set = [
+        ("tenant_id", account.tenant_id != "common"),
+        ("cloud", account.cloud != Cloud::Global),
+    ];
+    for (key, _) in is_set.into_iter().filter(|(_, is_set)| *is_set) {
+        warn(key, "has no effect with provider = \"google\"".to_owned());
+    }
+    if !account.client_id.ends_with(".apps.googleusercontent.com") {
+        warn(
+            "client_id",
+            "is not of the form of a Google client ID, which ends in .apps.googleusercontent.com"
+                .to_owned(),
+        );
+    }
+    if account.client_secrets.is_empty() {
+        warn(
+            "client_secret",
+            "is missing; Google wants that of desktop apps, web apps and devices alike".to_owned(),
         );
     }
 }

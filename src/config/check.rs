@@ -141,10 +141,11 @@ impl<'a> Check<'a> {
 
     fn account(&mut self, account: &Account) {
         let key = |key: &str| format!("account.{}.{key}", account.name);
-        match account.access {
-            Access::Application => self.application(account),
-            Access::Delegated | Access::WorkloadIdentity => self.client_id(account),
-            Access::ManagedIdentity => {}
+        match (account.provider, account.access) {
+            (Provider::Google, access) => self.google(account, access),
+            (_, Access::Application) => self.application(account),
+            (_, Access::Delegated | Access::WorkloadIdentity) => self.client_id(account),
+            (_, Access::ManagedIdentity) => {}
         }
         if account.client_certificate.is_some() && !account.client_secrets.is_empty() {
             self.refuse(
@@ -181,10 +182,30 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// Facts G.4. A service account would sign assertions of its own, with a key of Google's form.
+    fn google(&mut self, account: &Account, access: Access) {
+        let key = |key: &str| format!("account.{}.{key}", account.name);
+        if access != Access::Delegated {
+            let text = format!(
+                "\"{}\" does not work with Google, where mail is sent for a person who has signed in (service \
+                 accounts are not supported); write access = \"delegated\"",
+                access.as_str()
+            );
+            self.refuse(&key("access"), text);
+        }
+        self.client_id(account);
+        if account.client_certificate.is_some() {
+            self.refuse(
+                &key("client_certificate"),
+                "Google knows client secrets only; write client_secret = { file = \"/etc/exorelay/secret\" }",
+            );
+        }
+    }
+
     fn application(&mut self, account: &Account) {
         let key = |key: &str| format!("account.{}.{key}", account.name);
         self.client_id(account);
-        if account.provider == Provider::Microsoft && is_shared_tenant(&account.tenant_id) {
+        if is_shared_tenant(&account.tenant_id) {
             let what = if self.report.is_set(&key("tenant_id")) && account.tenant_id != "common" {
                 format!("\"{}\" names no single tenant", account.tenant_id)
             } else {

@@ -3,7 +3,7 @@
 //! They are refused when they are switched on: a setting that is taken and ignored would be a promise
 //! broken in silence. What becomes supported is deleted here, and nowhere else.
 
-use super::account::{Access, Account, Provider};
+use super::account::{Access, Account};
 use super::layers::Merged;
 use super::listener::{Listener, ListenerAuth, ListenerTls};
 use super::operation::LogFormat;
@@ -53,7 +53,6 @@ const LISTENER: &[Refusal<Listener>] = &[
 ];
 
 const ACCOUNT: &[Refusal<Account>] = &[
-    (|a| a.provider == Provider::Google, "provider", "\"google\""),
     (|a| a.access == Access::Delegated, "access", "\"delegated\""),
     (
         |a| a.access == Access::ManagedIdentity,

@@ -35,10 +35,14 @@ impl Trouble {
     pub(super) fn of_connection(error: &ConnectionError) -> Self {
         let said = reply_in(error).and_then(|(step, reply)| {
             let trouble = Self::of_reply(classify(step, reply), reply)?;
+            let refusal = match error {
+                ConnectionError::Protocol(error) => error.refusal(),
+                _ => None,
+            };
             Some(Self {
                 // At AUTH the reply says it all, before it the error says at which step.
                 reason: match step {
-                    Some(Step::Auth) => trouble.reason,
+                    Some(Step::Auth) => refusal.unwrap_or(trouble.reason),
                     _ => error.to_string(),
                 },
                 ..trouble
@@ -109,7 +113,7 @@ pub(super) fn reply_in(error: &ConnectionError) -> Option<(Option<Step>, &Reply)
         ClientError::GreetingRefused { reply } => Some((Some(Step::Greeting), reply)),
         ClientError::EhloRefused { reply } => Some((Some(Step::Ehlo), reply)),
         ClientError::StartTlsRefused { reply } => Some((Some(Step::StartTls), reply)),
-        ClientError::AuthRefused { reply } => Some((Some(Step::Auth), reply)),
+        ClientError::AuthRefused { reply, .. } => Some((Some(Step::Auth), reply)),
         ClientError::Unexpected { step, reply } | ClientError::Goodbye { step, reply } => {
             Some((*step, reply))
         }

@@ -36,7 +36,8 @@ const SANDBOX: &str = "
 Send to `fault+NAME@any.domain` (`-` is as good as `_`) or `fault+CODE@any.domain`, and the sandbox answers in these
 words: at the end of data if the reply belongs there, else at RCPT. `POST /control/smtp {\"documented\": \"NAME\",
 \"count\": 1}` gives it where Exchange gives it, at AUTH for instance. Of several with one code the code stands for the
-first. Where only a code is on record (High Volume Email), the words are the sandbox's.
+first. Where only a code is on record (High Volume Email), the words are the sandbox's. Before `google_token_refused` at
+AUTH goes Google's error challenge, a 334 with JSON, which the client has to answer with an empty line.
 
 | name | at | reply |
 | --- | --- | --- |
