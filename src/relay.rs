@@ -4,6 +4,7 @@
 //! beside the parts that are at work; what follows cannot fail. A start is a reload from nothing.
 
 mod account;
+mod expiry;
 mod parts;
 mod reload;
 mod reroute;
@@ -14,6 +15,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Zoned;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
@@ -29,6 +31,7 @@ use crate::{admin, alert};
 use parts::{Next, Parts};
 use reload::Request;
 
+pub use expiry::Perishable;
 pub use reload::{Changes, Refused, ReloadError, Reloader};
 pub use view::{AccountView, Shown, View};
 
@@ -160,6 +163,9 @@ impl Relay {
         housekeeping.spawn(keep_house(queue.clone()));
         housekeeping.spawn(alert::run(queue.clone(), parts.hooks.subscribe()));
         housekeeping.spawn(stray::watch(Arc::clone(&parts.view)));
+        let view = Arc::clone(&parts.view);
+        // The settings take no certificate yet whose end could be read.
+        housekeeping.spawn(expiry::watch(view, |_| None, Zoned::now));
         let ended = serve(&mut parts, &mut requests, &stop, &queue).await;
         drop(requests);
         drain(&mut parts).await;

@@ -256,6 +256,58 @@ async fn a_refused_secret_is_told_once_and_heals_with_its_file() {
     relay.stop().await;
 }
 
+#[tokio::test]
+async fn a_credential_that_runs_out_is_told_until_it_is_replaced() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let sandbox = support::sandbox(folder.path()).await;
+    let pager = Pager::start(0).await;
+    let alert = format!("[alert]\nwebhook = \"{}\"\n", pager.url);
+    let text = settings_text(folder.path(), &sandbox, &alert);
+    let expires = |days: i64| {
+        let on = jiff::Zoned::now().date() + jiff::Span::new().days(days);
+        let key = format!("credential_expires = \"{on}\"\nclient_id");
+        (on, text.replacen("client_id", &key, 1))
+    };
+    let (soon, text) = expires(5);
+    let relay = Running::start(&text).await;
+    until("the alarm", || pager.heard().len() == 1).await;
+    let opened = pager.heard().remove(0);
+    assert_eq!(
+        (&opened["kind"], &opened["state"]),
+        (&"credential".into(), &"warning".into())
+    );
+    assert_eq!(
+        (&opened["account"], &opened["cause"]),
+        (&"default".into(), &"expiry".into())
+    );
+    let reason = opened["reason"].as_str().unwrap();
+    assert!(reason.contains(&soon.to_string()), "{reason}");
+    let status = relay.view.status().await;
+    assert_eq!(status.accounts[0].credential_expires, Some(soon));
+    assert_eq!(status.incidents[0].kind, "credential");
+    until("a token", || {
+        let token = relay.view.now().accounts[0].token.clone();
+        matches!(*token.borrow(), TokenStatus::Valid { .. })
+    })
+    .await;
+    let requests = sandbox.control().stats().token_requests;
+
+    let (late, text) = expires(300);
+    relay.reload(&text).await.unwrap();
+    until("the recovery", || pager.heard().len() == 2).await;
+    let recovered = pager.heard().remove(1);
+    assert_eq!(
+        (&recovered["event"], &recovered["id"]),
+        (&"recovered".into(), &opened["id"])
+    );
+    let status = relay.view.status().await;
+    assert_eq!(status.accounts[0].credential_expires, Some(late));
+    assert!(status.incidents.is_empty());
+    // A date is no reason for another token.
+    assert_eq!(sandbox.control().stats().token_requests, requests);
+    relay.stop().await;
+}
+
 /// What was told is known to have been: nothing that jumps in time can cut it short.
 async fn noted(relay: &Running) {
     let incidents = relay.view.queue.incidents();

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::queue::{ImportRequest, QueueId, Sidecar, Tally};
@@ -50,11 +51,12 @@ pub struct Status {
 pub struct IncidentStatus {
     /// As in the log and in alarms.
     pub id: String,
-    /// `account`, or `queue_messages`, `queue_bytes`, `queue_disk` for a bound that comes near.
+    /// `account`, `credential` for one that runs out, or `queue_messages`, `queue_bytes`, `queue_disk` for a
+    /// bound that comes near.
     pub kind: String,
     /// The account, if it is one.
     pub account: Option<String>,
-    /// `blocked`, `throttled`, `paused`; `warning` for a bound.
+    /// `blocked`, `throttled`, `paused`; `warning` for a bound; `warning` or `expired` for a credential.
     pub state: String,
     /// The key of what is known of it, as in [`AccountStatus::rule`].
     pub rule: Option<String>,
@@ -176,6 +178,9 @@ pub struct AccountStatus {
     pub pace: PaceReport,
     /// Its access token.
     pub token: TokenReport,
+    /// The day on which its secret or certificate runs out, where it is known.
+    #[serde(default)]
+    pub credential_expires: Option<Date>,
     /// The last failure of any attempt, even if mail flows again.
     pub last_error: Option<String>,
     /// Replies that no rule knows, since the account was opened.

@@ -81,6 +81,7 @@ fn sample_status(queue: QueueStatus) -> Status {
             connections: 0,
             pace: PaceReport::default(),
             token: TokenReport::of(&crate::oauth::TokenStatus::Starting, "default"),
+            credential_expires: None,
             last_error: None,
             unknown_replies: 0,
             last_unknown_reply: None,

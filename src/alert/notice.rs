@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::oauth::aadsts;
-use crate::queue::{Alarm, Incident, Owed};
+use crate::queue::{Alarm, Incident, IncidentKind, Owed};
 
 #[derive(Debug, Serialize)]
 struct Notice<'a> {
@@ -71,9 +71,10 @@ fn second(time: Timestamp) -> String {
 
 fn text(incident: &Incident, alarm: Alarm, hostname: &str, link: Option<&str>) -> String {
     let finding = &incident.finding;
-    let what = match finding.account.as_str() {
-        "" => "the queue".to_owned(),
-        account => format!("account {account}"),
+    let what = match (finding.kind, finding.account.as_str()) {
+        (_, "") => "the queue".to_owned(),
+        (IncidentKind::Credential, account) => format!("the credential of account {account}"),
+        (_, account) => format!("account {account}"),
     };
     match alarm {
         Alarm::Opened => {
@@ -87,6 +88,9 @@ fn text(incident: &Incident, alarm: Alarm, hostname: &str, link: Option<&str>) -
                 text.push_str(more);
             }
             text
+        }
+        Alarm::Recovered if finding.kind == IncidentKind::Credential => {
+            format!("exorelay on {hostname}: {what} was replaced")
         }
         Alarm::Recovered => format!("exorelay on {hostname}: {what} has recovered"),
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
@@ -15,7 +16,7 @@ use crate::admin::{
     AccountState, AccountStatus, DeniedSenderStatus, IncidentStatus, PaceReport, QueueStatus,
     Status, TokenReport, TokenState,
 };
-use crate::config::Settings;
+use crate::config::{EXPIRY_WARNING_DAYS, Settings, days_until, runs_out};
 use crate::queue::{Counts, Queue, pool_members};
 
 /// Show what the daemon is doing: accounts, tokens, queue
@@ -177,6 +178,8 @@ fn account_lines(account: &AccountStatus, now: Timestamp, zone: &TimeZone) -> Ve
         let known = known_lines([&report.why, &report.remedy, &report.link]);
         lines.extend(known.iter().map(|line| format!("  {line}")));
     }
+    let today = now.to_zoned(zone.clone()).date();
+    lines.extend(account.credential_expires.map(|on| expiry_line(on, today)));
     lines.extend(pace_line(&account.pace, now, zone).map(|pace| format!("  {pace}")));
     if let Some(error) = &account.last_error {
         lines.push(format!("  last error: {error}"));
@@ -192,6 +195,15 @@ fn account_lines(account: &AccountStatus, now: Timestamp, zone: &TimeZone) -> Ve
     }
     lines.extend(denied_lines(&account.denied_senders, now));
     lines
+}
+
+fn expiry_line(on: Date, today: Date) -> String {
+    let what = if days_until(on, today) <= EXPIRY_WARNING_DAYS {
+        "CREDENTIAL"
+    } else {
+        "credential"
+    };
+    format!("  {what} {}", runs_out(on, today))
 }
 
 /// Refused senders that are shown one by one.
@@ -239,12 +251,16 @@ fn incident_line(incident: &IncidentStatus, now: Timestamp) -> String {
         Some(account) => format!("account {account}"),
         None => "the queue".to_owned(),
     };
+    // One that runs out has not failed yet: only the days are counted.
+    let failures = match incident.kind.as_str() {
+        "credential" => String::new(),
+        _ => format!(", {}", count(incident.count, "failure")),
+    };
     format!(
-        "incident {}: {what}: {} since {}, {}: {}",
+        "incident {}: {what}: {} since {}{failures}: {}",
         incident.id,
         incident.state,
         since(incident.opened_at, now),
-        count(incident.count, "failure"),
         incident.reason
     )
 }

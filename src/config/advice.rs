@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::account::{Account, Provider};
 use super::error::Origin;
+use super::expiry::{EXPIRY_WARNING_DAYS, days_until, runs_out};
 use super::files::{exposed, is_readable_by_all};
 use super::reader::Report;
 use super::settings::Settings;
@@ -100,18 +101,11 @@ fn expiry(account: &Account, today: jiff::civil::Date, warn: &mut impl FnMut(&st
     let Some(expires) = account.credential_expires else {
         return;
     };
-    let days = today
-        .until(expires)
-        .map_or(i32::MAX, |span| span.get_days());
-    if days <= 0 {
+    if days_until(expires, today) <= EXPIRY_WARNING_DAYS {
+        let when = runs_out(expires, today);
         warn(
             "credential_expires",
-            format!("ran out on {expires}; make a new secret in Entra"),
-        );
-    } else if days <= EXPIRY_WARNING_DAYS {
-        warn(
-            "credential_expires",
-            format!("runs out on {expires}, in {days} days; make a new secret in Entra"),
+            format!("{when}; make a new secret or certificate"),
         );
     }
 }
@@ -144,6 +138,3 @@ fn limits(account: &Account, warn: &mut impl FnMut(&str, String)) {
 fn is_literal(secret: &SecretSource) -> bool {
     matches!(secret, SecretSource::Literal(_))
 }
-
-/// A new secret needs somebody with rights in Entra, who may be on holiday.
-const EXPIRY_WARNING_DAYS: i32 = 30;

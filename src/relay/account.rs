@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::StartError;
+use super::expiry::Perishable;
 use super::view::AccountView;
 use crate::config::{Account as Section, Settings};
 use crate::delivery::{Cause, Dispatcher, Quota, Status, Tenant};
@@ -117,6 +118,7 @@ impl Account {
             mailbox: section.mailbox.clone(),
             smtp: section.smtp.clone(),
             sender: section.sender.clone(),
+            credential_expires: section.credential_expires,
             ..self.section.clone()
         };
         alike == *section
@@ -162,6 +164,10 @@ impl Account {
             delivery: self.status.clone(),
             quota: self.quota.clone(),
             token: self.tokens.source.status(),
+            perishable: Perishable {
+                expires: self.section.credential_expires,
+                certificate: self.section.client_certificate.clone(),
+            },
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::expiry::Perishable;
 use crate::admin::{
     AccountState, AccountStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus, PaceReport,
     QueueStatus, Status, StatusFuture, StatusSource, TokenReport, TokenState, wall,
@@ -32,6 +34,8 @@ pub struct AccountView {
     pub quota: Quota,
     /// Its token.
     pub token: watch::Receiver<TokenStatus>,
+    /// What it gets a token with.
+    pub perishable: Perishable,
 }
 
 /// What to show of the relay while it runs.
@@ -42,6 +46,8 @@ pub struct View {
     /// The queue.
     pub queue: Queue,
     shown: watch::Sender<Arc<Shown>>,
+    /// The day on which each account's credential runs out, where one is known.
+    ends: Mutex<BTreeMap<String, Date>>,
 }
 
 /// The parts that are there at one moment: a reload exchanges them.
@@ -63,6 +69,7 @@ impl View {
             started_at: Timestamp::now(),
             queue,
             shown: watch::Sender::default(),
+            ends: Mutex::default(),
         }
     }
 
@@ -74,6 +81,16 @@ impl View {
     /// Tells when a reload has exchanged parts.
     pub(super) fn subscribe(&self) -> watch::Receiver<Arc<Shown>> {
         self.shown.subscribe()
+    }
+
+    /// The days on which credentials run out, by account.
+    pub(super) fn expect_ends(&self, ends: BTreeMap<String, Date>) {
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = ends;
+    }
+
+    fn end(&self, account: &str) -> Option<Date> {
+        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.get(account).copied()
     }
 
     pub(super) fn show(&self, shown: Shown) {
@@ -187,6 +204,7 @@ impl AccountView {
                 ..pace
             },
             token,
+            credential_expires: view.end(&self.name),
             last_error: delivery.last_error,
             unknown_replies: delivery.unknown_replies.count,
             last_unknown_reply: delivery.unknown_replies.last,

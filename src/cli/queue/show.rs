@@ -379,6 +379,7 @@ mod tests {
             connections: 0,
             pace: PaceReport::default(),
             token: TokenReport::new(TokenState::Starting),
+            credential_expires: None,
             last_error: None,
             unknown_replies: 0,
             last_unknown_reply: None,

@@ -36,6 +36,7 @@ fn account() -> AccountStatus {
             renew_at: Some(at("2026-11-20T10:20:00Z")),
             ..TokenReport::new(TokenState::Valid)
         },
+        credential_expires: None,
         last_error: None,
         unknown_replies: 0,
         last_unknown_reply: None,
@@ -209,6 +210,44 @@ fn incidents_have_an_id_an_age_and_a_count() {
     assert_eq!(
         incident_line(&incident, at("2026-11-20T10:00:00Z")),
         "incident 01KA0000000000AB: account default: blocked since 3h12m, 20 failures: AADSTS7000222"
+    );
+    let expiring = IncidentStatus {
+        kind: "credential".into(),
+        state: "warning".into(),
+        reason: "the certificate runs out".into(),
+        ..incident
+    };
+    assert_eq!(
+        incident_line(&expiring, at("2026-11-20T10:00:00Z")),
+        "incident 01KA0000000000AB: account default: warning since 3h12m: the certificate runs out"
+    );
+}
+
+#[test]
+fn a_credential_says_when_it_runs_out_and_loudly_when_that_is_soon() {
+    let on = jiff::civil::date(2027, 5, 1);
+    for (today, line) in [
+        (
+            jiff::civil::date(2027, 3, 31),
+            "  credential runs out on 2027-05-01, in 31 days",
+        ),
+        (
+            jiff::civil::date(2027, 4, 1),
+            "  CREDENTIAL runs out on 2027-05-01, in 30 days",
+        ),
+        (
+            jiff::civil::date(2027, 5, 4),
+            "  CREDENTIAL ran out on 2027-05-01, 3 days ago",
+        ),
+    ] {
+        assert_eq!(expiry_line(on, today), line);
+    }
+    let mut expiring = account();
+    expiring.credential_expires = Some(on);
+    let lines = account_lines(&expiring, at("2027-04-30T10:00:00Z"), &TimeZone::UTC);
+    assert!(
+        lines.contains(&"  CREDENTIAL runs out on 2027-05-01, tomorrow".to_owned()),
+        "{lines:?}"
     );
 }
 
