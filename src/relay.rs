@@ -4,16 +4,19 @@
 //! beside the parts that are at work; what follows cannot fail. A start is a reload from nothing.
 
 mod account;
+mod expiry;
 mod parts;
 mod reload;
 mod reroute;
 mod stray;
 mod view;
 
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Zoned;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
@@ -30,6 +33,7 @@ use parts::{Next, Parts};
 use reload::Request;
 
 pub use account::Handle;
+pub use expiry::Perishable;
 pub use reload::{Changes, Refused, ReloadError, Reloader};
 pub use view::{AccountView, Shown, View};
 
@@ -165,6 +169,9 @@ impl Relay {
         housekeeping.spawn(keep_house(queue.clone()));
         housekeeping.spawn(alert::run(queue.clone(), parts.hooks.subscribe()));
         housekeeping.spawn(stray::watch(Arc::clone(&parts.view)));
+        let view = Arc::clone(&parts.view);
+        let end_of = |path: &Path| oauth::certificate_end(path).ok();
+        housekeeping.spawn(expiry::watch(view, end_of, Zoned::now));
         let ended = serve(&mut parts, &mut requests, &stop, &queue).await;
         drop(requests);
         drain(&mut parts).await;

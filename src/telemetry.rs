@@ -319,6 +319,32 @@ impl Incident<'_> {
         );
     }
 
+    /// What an account gets tokens with runs out; it still sends.
+    pub fn log_expiry_opened(&self) {
+        tracing::warn!(
+            incident = self.id,
+            kind = self.kind,
+            account = self.account,
+            reason = self.reason,
+            why = self.why,
+            remedy = self.remedy,
+            "incident opened: a credential runs out"
+        );
+    }
+
+    /// A day later it still does.
+    pub fn log_expiry(&self) {
+        tracing::warn!(
+            incident = self.id,
+            kind = self.kind,
+            account = self.account,
+            reason = self.reason,
+            why = self.why,
+            remedy = self.remedy,
+            "incident goes on: a credential runs out"
+        );
+    }
+
     /// All is well again.
     pub fn log_recovered(&self, lasted: Duration) {
         tracing::info!(

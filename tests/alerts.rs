@@ -202,6 +202,20 @@ async fn a_refused_secret_is_told_once_and_heals_with_its_file() {
     assert_eq!(shown.len(), 1);
     assert!(shown[0].count > 1, "{shown:?}");
     assert_eq!(shown[0].state, "blocked");
+    assert_eq!(shown[0].aadsts, Some(7_000_215));
+    let account = relay.view.status().await.accounts.remove(0);
+    assert_eq!(account.rule.as_deref(), Some("aadsts7000215"));
+    assert_eq!(
+        (account.aadsts, account.token.aadsts),
+        (shown[0].aadsts, shown[0].aadsts)
+    );
+    let remedy = account.remedy.unwrap();
+    assert!(remedy.contains("not its Secret ID"), "{remedy}");
+    let (reason, error) = (account.reason.unwrap(), account.token.error.unwrap());
+    assert!(
+        !reason.contains(&remedy) && !error.contains(&remedy),
+        "{reason} {error}"
+    );
 
     std::fs::write(&secret, sandbox.client_secret().reveal()).unwrap();
     jump_until("delivery", || !sandbox.control().messages().is_empty()).await;
@@ -230,12 +244,73 @@ async fn a_refused_secret_is_told_once_and_heals_with_its_file() {
         assert_eq!(opened["hostname"], "relay.test");
         assert_eq!(opened["queued_messages"], 1);
         assert!(opened["reason"].as_str().unwrap().contains("AADSTS7000215"));
+        assert_eq!(opened["rule"], "aadsts7000215");
+        assert_eq!(opened["aadsts"], 7_000_215);
+        let link = "https://login.microsoftonline.com/error?code=7000215";
+        assert_eq!(opened["link"], link);
+        let text = opened["text"].as_str().unwrap();
+        for key in ["why", "remedy", "link"] {
+            let told = opened[key].as_str().unwrap();
+            assert_eq!(text.matches(told).count(), 1, "{told} in {text}");
+        }
         assert!(opened["recovered_at"].is_null());
         assert!(recovered["recovered_at"].is_string());
         assert_eq!(recovered["count"].as_u64(), Some(shown[0].count));
         let all = format!("{opened}{recovered}");
         assert!(!all.contains(sandbox.client_secret().reveal()));
     }
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_credential_that_runs_out_is_told_until_it_is_replaced() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let sandbox = support::sandbox(folder.path()).await;
+    let pager = Pager::start(0).await;
+    let alert = format!("[alert]\nwebhook = \"{}\"\n", pager.url);
+    let text = settings_text(folder.path(), &sandbox, &alert);
+    let expires = |days: i64| {
+        let on = jiff::Zoned::now().date() + jiff::Span::new().days(days);
+        let key = format!("credential_expires = \"{on}\"\nclient_id");
+        (on, text.replacen("client_id", &key, 1))
+    };
+    let (soon, text) = expires(5);
+    let relay = Running::start(&text).await;
+    until("the alarm", || pager.heard().len() == 1).await;
+    let opened = pager.heard().remove(0);
+    assert_eq!(
+        (&opened["kind"], &opened["state"]),
+        (&"credential".into(), &"warning".into())
+    );
+    assert_eq!(
+        (&opened["account"], &opened["cause"]),
+        (&"default".into(), &"expiry".into())
+    );
+    let reason = opened["reason"].as_str().unwrap();
+    assert!(reason.contains(&soon.to_string()), "{reason}");
+    let status = relay.view.status().await;
+    assert_eq!(status.accounts[0].credential_expires, Some(soon));
+    assert_eq!(status.incidents[0].kind, "credential");
+    until("a token", || {
+        let token = relay.view.now().accounts[0].token.clone();
+        matches!(*token.borrow(), TokenStatus::Valid { .. })
+    })
+    .await;
+    let requests = sandbox.control().stats().token_requests;
+
+    let (late, text) = expires(300);
+    relay.reload(&text).await.unwrap();
+    until("the recovery", || pager.heard().len() == 2).await;
+    let recovered = pager.heard().remove(1);
+    assert_eq!(
+        (&recovered["event"], &recovered["id"]),
+        (&"recovered".into(), &opened["id"])
+    );
+    let status = relay.view.status().await;
+    assert_eq!(status.accounts[0].credential_expires, Some(late));
+    assert!(status.incidents.is_empty());
+    // A date is no reason for another token.
+    assert_eq!(sandbox.control().stats().token_requests, requests);
     relay.stop().await;
 }
 

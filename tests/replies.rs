@@ -132,6 +132,26 @@ async fn a_missing_right_blocks_the_account_until_somebody_has_given_it() {
 }
 
 #[tokio::test]
+async fn googles_error_challenge_is_answered_and_told() {
+    let bench = paused_by("google_token_refused").await;
+    let shown = account(&bench.relay, 0).await;
+    assert_eq!(shown.rule.as_deref(), Some("google_token_refused"));
+    assert_eq!(
+        shown.reason.as_deref(),
+        Some(
+            "535 5.7.8 Username and Password not accepted (status 400, schemes Bearer, scope \
+             https://mail.google.com/)"
+        )
+    );
+    // An empty line, and nothing else.
+    assert_eq!(bench.sandbox.control().violations(), []);
+    bench.sandbox.control().clear_faults();
+    let text = settings_text(bench.folder.path(), &bench.sandbox, "");
+    bench.relay.reload(&text).await.unwrap();
+    recovers(&bench).await;
+}
+
+#[tokio::test]
 async fn a_from_that_is_not_allowed_fails_its_message_and_pauses_nothing() {
     let bench = Bench::start("").await;
     send(&bench.relay, "local", &["fault+send-as-denied@contoso.com"]).await;

@@ -15,6 +15,11 @@ pub(crate) fn one_line(error: &(dyn Error + 'static)) -> String {
         }
         next = cause.source();
     }
+    single_line(text)
+}
+
+/// Line ends become spaces, other control characters go.
+pub(super) fn single_line(mut text: String) -> String {
     if text.contains(char::is_control) {
         let words: Vec<&str> = text.split_whitespace().collect();
         text = words.join(" ");

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::queue::{ImportRequest, QueueId, Sidecar, Tally};
@@ -54,14 +55,27 @@ pub struct Status {
 pub struct IncidentStatus {
     /// As in the log and in alarms.
     pub id: String,
-    /// `account`, or `queue_messages`, `queue_bytes`, `queue_disk` for a bound that comes near.
+    /// `account`, `credential` for one that runs out, or `queue_messages`, `queue_bytes`, `queue_disk` for a
+    /// bound that comes near.
     pub kind: String,
     /// The account, if it is one.
     pub account: Option<String>,
-    /// `blocked`, `throttled`, `paused`; `warning` for a bound.
+    /// `blocked`, `throttled`, `paused`; `warning` for a bound; `warning` or `expired` for a credential.
     pub state: String,
-    /// The key of the rule that knows the service's reply.
+    /// The key of what is known of it, as in [`AccountStatus::rule`].
     pub rule: Option<String>,
+    /// What it means.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// How it is mended.
+    #[serde(default)]
+    pub remedy: Option<String>,
+    /// As in [`AccountStatus::aadsts`].
+    #[serde(default)]
+    pub aadsts: Option<u32>,
+    /// As in [`AccountStatus::link`].
+    #[serde(default)]
+    pub link: Option<String>,
     /// In the words of the service or the network.
     pub reason: String,
     /// Failures so far.
@@ -139,15 +153,22 @@ pub struct AccountStatus {
     pub state: AccountState,
     /// Why it is in this state, in the words of the service or the network; none while all is well.
     pub reason: Option<String>,
-    /// The key of the rule that knows the service's reply (docs/replies.md); none where there was no reply.
+    /// The key of what is known of the reason (docs/errors.md): of a reply, or `aadsts7000215` and the like
+    /// of a sign-in that is refused. None where it is in nobody's words but the network's.
     #[serde(default)]
     pub rule: Option<String>,
-    /// What the reply means.
+    /// What the reason means.
     #[serde(default)]
     pub why: Option<String>,
     /// How it is mended.
     #[serde(default)]
     pub remedy: Option<String>,
+    /// Microsoft's number, of a sign-in that is refused.
+    #[serde(default)]
+    pub aadsts: Option<u32>,
+    /// Where Microsoft tells more of that number.
+    #[serde(default)]
+    pub link: Option<String>,
     /// Since when it is in this state.
     pub since: Timestamp,
     /// When a paused account is tried again.
@@ -161,6 +182,9 @@ pub struct AccountStatus {
     pub pace: PaceReport,
     /// Its access token.
     pub token: TokenReport,
+    /// The day on which its secret or certificate runs out, where it is known.
+    #[serde(default)]
+    pub credential_expires: Option<Date>,
     /// The last failure of any attempt, even if mail flows again.
     pub last_error: Option<String>,
     /// Replies that no rule knows, since the account was opened.
@@ -235,8 +259,23 @@ pub struct TokenReport {
     pub expires_at: Option<Timestamp>,
     /// When a valid one is renewed.
     pub renew_at: Option<Timestamp>,
-    /// Why there is no new one, with the remedy where there is one.
+    /// Why there is no new one, in the words of the service or the network.
     pub error: Option<String>,
+    /// The key of what is known of the error, as in [`AccountStatus::rule`].
+    #[serde(default)]
+    pub rule: Option<String>,
+    /// What the error means.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// How it is mended.
+    #[serde(default)]
+    pub remedy: Option<String>,
+    /// As in [`AccountStatus::aadsts`].
+    #[serde(default)]
+    pub aadsts: Option<u32>,
+    /// As in [`AccountStatus::link`].
+    #[serde(default)]
+    pub link: Option<String>,
     /// When it is asked for again after a failure.
     pub next_try_at: Option<Timestamp>,
     /// Whose sign-in it comes from; none where nobody has to sign in, or nobody has.

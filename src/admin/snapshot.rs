@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::cause::single_line;
 use super::one_line;
 use super::protocol::{
     CommitStatus, IncidentStatus, QueueStatus, SignInReport, TokenReport, TokenState,
 };
-use crate::oauth::{SignIn, TokenStatus};
+use crate::oauth::{SignIn, TokenStatus, aadsts};
 use crate::queue::{CommitCounts, Incident, Queue};
 
 impl QueueStatus {
@@ -63,12 +64,17 @@ impl IncidentStatus {
             opened_at,
             ..
         } = incident;
+        let number = finding.rule.as_deref().and_then(aadsts::number_of);
         Self {
             id: id.to_string(),
             kind: finding.kind.as_str().to_owned(),
             account: Some(finding.account).filter(|account| !account.is_empty()),
             state: finding.state,
+            aadsts: number,
+            link: number.map(aadsts::link),
             rule: finding.rule,
+            why: finding.why,
+            remedy: finding.remedy,
             reason: finding.reason,
             count,
             opened_at: Timestamp::from_second(opened_at.as_second()).unwrap_or(opened_at),
@@ -93,16 +99,26 @@ impl CommitStatus {
 }
 
 impl TokenReport {
-    /// The state of a token source.
-    pub fn of(status: &TokenStatus) -> Self {
-        let mut report = Self {
-            state: TokenState::Stopped,
+    /// Nothing is known but this.
+    pub fn new(state: TokenState) -> Self {
+        Self {
+            state,
             expires_at: None,
             renew_at: None,
             error: None,
+            rule: None,
+            why: None,
+            remedy: None,
+            aadsts: None,
+            link: None,
             next_try_at: None,
             sign_in: None,
-        };
+        }
+    }
+
+    /// The state of the token source of `account`.
+    pub fn of(status: &TokenStatus, account: &str) -> Self {
+        let mut report = Self::new(TokenState::Stopped);
         match status {
             TokenStatus::Starting => report.state = TokenState::Starting,
             TokenStatus::Valid {
@@ -122,7 +138,15 @@ impl TokenReport {
             } => {
                 report.state = TokenState::Failing;
                 report.expires_at = usable_until.map(wall);
-                report.error = Some(one_line(error));
+                report.error = Some(single_line(error.words()));
+                if let Some(known) = error.known() {
+                    let remedy = error.remedy();
+                    report.rule = Some(known.key());
+                    report.why = Some(known.meaning.to_owned());
+                    report.remedy = remedy.map(|remedy| aadsts::addressed(remedy, account));
+                    report.aadsts = known.number();
+                    report.link = known.number().map(aadsts::link);
+                }
                 report.next_try_at = Some(wall(*next_try));
             }
             TokenStatus::Stopped => {}

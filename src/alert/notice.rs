@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::queue::{Alarm, Incident, Owed};
+use crate::oauth::aadsts;
+use crate::queue::{Alarm, Incident, IncidentKind, Owed};
 
 #[derive(Debug, Serialize)]
 struct Notice<'a> {
@@ -16,6 +17,8 @@ struct Notice<'a> {
     rule: Option<&'a str>,
     why: Option<&'a str>,
     remedy: Option<&'a str>,
+    aadsts: Option<u32>,
+    link: Option<&'a str>,
     reason: &'a str,
     opened_at: String,
     recovered_at: Option<String>,
@@ -32,6 +35,8 @@ pub(super) fn encode(owed: &Owed, hostname: &str, queued_messages: u64) -> Vec<u
         incident, alarm, ..
     } = owed;
     let finding = &incident.finding;
+    let number = finding.rule.as_deref().and_then(aadsts::number_of);
+    let link = number.map(aadsts::link);
     let notice = Notice {
         id: incident.id.as_str(),
         event: alarm.as_str(),
@@ -42,6 +47,8 @@ pub(super) fn encode(owed: &Owed, hostname: &str, queued_messages: u64) -> Vec<u
         rule: finding.rule.as_deref(),
         why: finding.why.as_deref(),
         remedy: finding.remedy.as_deref(),
+        aadsts: number,
+        link: link.as_deref(),
         reason: &finding.reason,
         opened_at: second(incident.opened_at),
         recovered_at: match alarm {
@@ -51,7 +58,7 @@ pub(super) fn encode(owed: &Owed, hostname: &str, queued_messages: u64) -> Vec<u
         count: incident.count,
         hostname,
         queued_messages,
-        text: text(incident, *alarm, hostname),
+        text: text(incident, *alarm, hostname, link.as_deref()),
     };
     // Strings and numbers: nothing that JSON does not have.
     serde_json::to_vec(&notice).unwrap_or_default()
@@ -62,11 +69,12 @@ fn second(time: Timestamp) -> String {
     second.unwrap_or(time).to_string()
 }
 
-fn text(incident: &Incident, alarm: Alarm, hostname: &str) -> String {
+fn text(incident: &Incident, alarm: Alarm, hostname: &str, link: Option<&str>) -> String {
     let finding = &incident.finding;
-    let what = match finding.account.as_str() {
-        "" => "the queue".to_owned(),
-        account => format!("account {account}"),
+    let what = match (finding.kind, finding.account.as_str()) {
+        (_, "") => "the queue".to_owned(),
+        (IncidentKind::Credential, account) => format!("the credential of account {account}"),
+        (_, account) => format!("account {account}"),
     };
     match alarm {
         Alarm::Opened => {
@@ -74,11 +82,15 @@ fn text(incident: &Incident, alarm: Alarm, hostname: &str) -> String {
                 "exorelay on {hostname}: {what}: {}: {}",
                 finding.state, finding.reason
             );
-            for more in [&finding.why, &finding.remedy].into_iter().flatten() {
+            let (why, remedy) = (finding.why.as_deref(), finding.remedy.as_deref());
+            for more in [why, remedy, link].into_iter().flatten() {
                 text.push('\n');
                 text.push_str(more);
             }
             text
+        }
+        Alarm::Recovered if finding.kind == IncidentKind::Credential => {
+            format!("exorelay on {hostname}: {what} was replaced")
         }
         Alarm::Recovered => format!("exorelay on {hostname}: {what} has recovered"),
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
@@ -10,13 +11,13 @@ use super::context::{Context, block_on};
 use super::error::{CliError, Exit};
 use super::output::Output;
 use super::queue::Source;
-use super::text::{clock, count, harmless, since, size, until};
+use super::text::{clock, count, harmless, known_lines, since, size, until};
 use super::token::origin_words;
 use crate::admin::{
     AccountState, AccountStatus, DeniedSenderStatus, IncidentStatus, PaceReport, QueueStatus,
     SignInReport, Status, TokenReport, TokenState,
 };
-use crate::config::Settings;
+use crate::config::{EXPIRY_WARNING_DAYS, Settings, days_until, runs_out};
 use crate::queue::{Counts, Queue, pool_members};
 
 /// Show what the daemon is doing: accounts, tokens, queue
@@ -165,16 +166,23 @@ fn account_lines(account: &AccountStatus, now: Timestamp, zone: &TimeZone) -> Ve
         line.push_str(&until(next, now));
     }
     let mut lines = vec![line];
-    for (word, text) in [("why", &account.why), ("remedy", &account.remedy)] {
-        lines.extend(text.iter().map(|text| format!("  {word}: {text}")));
-    }
+    lines.extend(known_lines([&account.why, &account.remedy, &account.link]));
+    let report = &account.token;
+    // What is told of the account need not be told of its token.
+    let is_told = report.rule.is_some() && report.rule == account.rule;
     lines.push(format!(
         "  {}, {}",
-        token(&account.token, now),
+        token(report, is_told, now),
         count(u64::from(account.connections), "connection")
     ));
     let sign_in = account.token.sign_in.as_ref();
     lines.extend(sign_in.map(|sign_in| format!("  {}", sign_in_line(sign_in, now))));
+    if !is_told {
+        let known = known_lines([&report.why, &report.remedy, &report.link]);
+        lines.extend(known.iter().map(|line| format!("  {line}")));
+    }
+    let today = now.to_zoned(zone.clone()).date();
+    lines.extend(account.credential_expires.map(|on| expiry_line(on, today)));
     lines.extend(pace_line(&account.pace, now, zone).map(|pace| format!("  {pace}")));
     if let Some(error) = &account.last_error {
         lines.push(format!("  last error: {error}"));
@@ -190,6 +198,15 @@ fn account_lines(account: &AccountStatus, now: Timestamp, zone: &TimeZone) -> Ve
     }
     lines.extend(denied_lines(&account.denied_senders, now));
     lines
+}
+
+fn expiry_line(on: Date, today: Date) -> String {
+    let what = if days_until(on, today) <= EXPIRY_WARNING_DAYS {
+        "CREDENTIAL"
+    } else {
+        "credential"
+    };
+    format!("  {what} {}", runs_out(on, today))
 }
 
 /// Refused senders that are shown one by one.
@@ -237,17 +254,22 @@ fn incident_line(incident: &IncidentStatus, now: Timestamp) -> String {
         Some(account) => format!("account {account}"),
         None => "the queue".to_owned(),
     };
+    // One that runs out has not failed yet: only the days are counted.
+    let failures = match incident.kind.as_str() {
+        "credential" => String::new(),
+        _ => format!(", {}", count(incident.count, "failure")),
+    };
     format!(
-        "incident {}: {what}: {} since {}, {}: {}",
+        "incident {}: {what}: {} since {}{failures}: {}",
         incident.id,
         incident.state,
         since(incident.opened_at, now),
-        count(incident.count, "failure"),
         incident.reason
     )
 }
 
-fn token(token: &TokenReport, now: Timestamp) -> String {
+/// `is_told`: why there is none stands above already.
+fn token(token: &TokenReport, is_told: bool, now: Timestamp) -> String {
     let life = match token.expires_at {
         Some(expires) if expires > now => {
             format!("good for {}", since(now, expires))
@@ -258,7 +280,6 @@ fn token(token: &TokenReport, now: Timestamp) -> String {
     match token.state {
         TokenState::Valid => format!("token {life}"),
         TokenState::Failing => {
-            let error = token.error.as_deref().unwrap_or("unknown reason");
             let next = token
                 .next_try_at
                 .map(|next| format!("; tried again {}", until(next, now)))
@@ -267,7 +288,12 @@ fn token(token: &TokenReport, now: Timestamp) -> String {
                 Some(_) => life,
                 None => "none".to_owned(),
             };
-            format!("token {present}, renewal fails: {error}{next}")
+            let error = match &token.error {
+                _ if is_told => String::new(),
+                Some(error) => format!(": {error}"),
+                None => ": unknown reason".to_owned(),
+            };
+            format!("token {present}, renewal fails{error}{next}")
         }
         TokenState::Starting => "token asked for".to_owned(),
         TokenState::Stopped => "token no longer renewed".to_owned(),

@@ -97,6 +97,13 @@ pub(super) fn harmless(text: &str) -> String {
     text.replace("\r\n", " ").chars().map(replace).collect()
 }
 
+/// Why, remedy and link of what one of the catalogues knows, each on a line of its own.
+pub(super) fn known_lines([why, remedy, link]: [&Option<String>; 3]) -> Vec<String> {
+    let known = [("why", why), ("remedy", remedy), ("more", link)].into_iter();
+    let known = known.filter_map(|(word, text)| Some(format!("  {word}: {}", text.as_deref()?)));
+    known.collect()
+}
+
 /// Cut to `width` characters, with an ellipsis where something is missing.
 pub(super) fn cut(text: &str, width: usize) -> String {
     if text.char_indices().nth(width).is_none() {

@@ -92,7 +92,7 @@ words! {
     pub enum Provider {
         /// Exchange Online.
         Microsoft = "microsoft",
-        /// Google Workspace.
+        /// Gmail and Google Workspace.
         Google = "google",
     }
 }
@@ -140,7 +140,11 @@ impl Account {
             tenant_id
         };
         let oauth = Oauth::read(table.section("oauth"), provider, cloud, access, &tenant_id);
-        let smtp = Upstream::read(table.section("smtp"), cloud::smtp_host(provider, cloud));
+        let smtp = Upstream::read(
+            table.section("smtp"),
+            provider,
+            cloud::smtp_host(provider, cloud),
+        );
         let sender = Sender::read(table.section("sender"));
         table.finish();
         Some(Self {

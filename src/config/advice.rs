@@ -4,10 +4,12 @@ use std::path::Path;
 
 use super::account::{Access, Account, Provider};
 use super::error::Origin;
+use super::expiry::{EXPIRY_WARNING_DAYS, days_until, runs_out};
 use super::files::{exposed, is_readable_by_all};
 use super::reader::Report;
 use super::settings::Settings;
 use super::value::is_guid;
+use crate::oauth::Cloud;
 use crate::secret::SecretSource;
 
 /// Adds a warning for each of them; `today` decides what has run out.
@@ -32,6 +34,9 @@ pub(super) fn warn(settings: &Settings, today: jiff::civil::Date, report: &mut R
             report.warnings.push(format!("{key}: {text}"));
         };
         placeholders(account, &mut warn);
+        if account.provider == Provider::Google {
+            google(account, &mut warn);
+        }
         expiry(account, today, &mut warn);
         limits(account, &mut warn);
         let key = format!("account.{}.client_secret", account.name);
@@ -75,22 +80,38 @@ fn placeholders(account: &Account, warn: &mut impl FnMut(&str, String)) {
     }
 }
 
+fn google(account: &Account, warn: &mut impl FnMut(&str, String)) {
+    let is_set = [
+        ("tenant_id", account.tenant_id != "common"),
+        ("cloud", account.cloud != Cloud::Global),
+    ];
+    for (key, _) in is_set.into_iter().filter(|(_, is_set)| *is_set) {
+        warn(key, "has no effect with provider = \"google\"".to_owned());
+    }
+    if !account.client_id.ends_with(".apps.googleusercontent.com") {
+        warn(
+            "client_id",
+            "is not of the form of a Google client ID, which ends in .apps.googleusercontent.com"
+                .to_owned(),
+        );
+    }
+    if account.client_secrets.is_empty() {
+        warn(
+            "client_secret",
+            "is missing; Google wants that of desktop apps, web apps and devices alike".to_owned(),
+        );
+    }
+}
+
 fn expiry(account: &Account, today: jiff::civil::Date, warn: &mut impl FnMut(&str, String)) {
     let Some(expires) = account.credential_expires else {
         return;
     };
-    let days = today
-        .until(expires)
-        .map_or(i32::MAX, |span| span.get_days());
-    if days <= 0 {
+    if days_until(expires, today) <= EXPIRY_WARNING_DAYS {
+        let when = runs_out(expires, today);
         warn(
             "credential_expires",
-            format!("ran out on {expires}; make a new secret in Entra"),
-        );
-    } else if days <= EXPIRY_WARNING_DAYS {
-        warn(
-            "credential_expires",
-            format!("runs out on {expires}, in {days} days; make a new secret in Entra"),
+            format!("{when}; make a new secret or certificate"),
         );
     }
 }
@@ -127,6 +148,3 @@ fn is_literal(secret: &SecretSource) -> bool {
 /// Said once, however many accounts there are.
 const UNENCRYPTED: &str = "is not set, so sign-ins are stored without encryption, and nothing but the permissions of \
                            their files protects them; set a key, such as { credential = \"exorelay-token-key\" }";
-
-/// A new secret needs somebody with rights in Entra, who may be on holiday.
-const EXPIRY_WARNING_DAYS: i32 = 30;

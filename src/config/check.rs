@@ -143,11 +143,12 @@ impl<'a> Check<'a> {
 
     fn account(&mut self, account: &Account) {
         let key = |key: &str| format!("account.{}.{key}", account.name);
-        match account.access {
-            Access::Application => self.application(account),
-            Access::WorkloadIdentity => self.workload_identity(account),
-            Access::Delegated => self.client_id(account),
-            Access::ManagedIdentity => self.managed_identity(account),
+        match (account.provider, account.access) {
+            (Provider::Google, access) => self.google(account, access),
+            (_, Access::Application) => self.application(account),
+            (_, Access::WorkloadIdentity) => self.workload_identity(account),
+            (_, Access::Delegated) => self.client_id(account),
+            (_, Access::ManagedIdentity) => self.managed_identity(account),
         }
         self.idle(account);
         if account.client_certificate.is_some() && !account.client_secrets.is_empty() {
@@ -181,6 +182,26 @@ impl<'a> Check<'a> {
             self.refuse(
                 &format!("account.{}.client_id", account.name),
                 "is missing; write the Application (client) ID of the app registration",
+            );
+        }
+    }
+
+    /// Facts G.4. A service account would sign assertions of its own, with a key of Google's form.
+    fn google(&mut self, account: &Account, access: Access) {
+        let key = |key: &str| format!("account.{}.{key}", account.name);
+        if access != Access::Delegated {
+            let text = format!(
+                "\"{}\" does not work with Google, where mail is sent for a person who has signed in (service \
+                 accounts are not supported); write access = \"delegated\"",
+                access.as_str()
+            );
+            self.refuse(&key("access"), text);
+        }
+        self.client_id(account);
+        if account.client_certificate.is_some() {
+            self.refuse(
+                &key("client_certificate"),
+                "Google knows client secrets only; write client_secret = { file = \"/etc/exorelay/secret\" }",
             );
         }
     }
@@ -237,7 +258,7 @@ impl<'a> Check<'a> {
     /// An application signs in to one tenant.
     fn own_tenant(&mut self, account: &Account) {
         let key = |key: &str| format!("account.{}.{key}", account.name);
-        if account.provider == Provider::Microsoft && is_shared_tenant(&account.tenant_id) {
+        if is_shared_tenant(&account.tenant_id) {
             let what = if self.report.is_set(&key("tenant_id")) && account.tenant_id != "common" {
                 format!("\"{}\" names no single tenant", account.tenant_id)
             } else {
@@ -254,12 +275,6 @@ impl<'a> Check<'a> {
     /// What only the machine's own platform can give (facts D.10).
     fn managed_identity(&mut self, account: &Account) {
         let key = |key: &str| format!("account.{}.{key}", account.name);
-        if account.provider == Provider::Google {
-            self.refuse(
-                &key("access"),
-                "\"managed_identity\" is an identity of Azure, which Google does not know; choose another",
-            );
-        }
         if account.oauth.scope.split_ascii_whitespace().count() > 1 {
             self.refuse(
                 &key("oauth.scope"),

@@ -22,7 +22,11 @@ impl Setting for Cloud {
 pub(super) fn authorize_url(provider: Provider, cloud: Cloud, tenant: &str) -> String {
     match provider {
         Provider::Microsoft => endpoint(cloud, tenant, "authorize"),
-        Provider::Google => "https://accounts.google.com/o/oauth2/v2/auth".to_owned(),
+        // Without the first there is no refresh token, without the second none at the second sign-in.
+        Provider::Google => {
+            "https://accounts.google.com/o/oauth2/v2/auth?access_type=offline&prompt=consent"
+                .to_owned()
+        }
     }
 }
 

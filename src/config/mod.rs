@@ -13,6 +13,7 @@ mod advice;
 mod check;
 mod cloud;
 mod error;
+mod expiry;
 mod file;
 mod files;
 mod layers;
@@ -40,6 +41,7 @@ use std::path::Path;
 pub use account::{Access, Account, Oauth, Provider};
 
 pub use error::{ConfigError, Origin, Problem};
+pub use expiry::{EXPIRY_WARNING_DAYS, days_until, runs_out};
 pub use listener::{BareNewline, Listener, ListenerAuth, ListenerTls};
 pub use operation::{Admin, Alert, Bounce, BounceTo, Log, LogFormat, TokenStore};
 pub use parts::PartError;

@@ -7,6 +7,7 @@ use super::*;
 use crate::secret::SecretSource;
 
 mod credentials;
+mod google;
 mod sign_in;
 
 const SHIPPED: &str = include_str!("../../config/exorelay.toml");

@@ -3,7 +3,6 @@
 //! They are refused when they are switched on: a setting that is taken and ignored would be a promise
 //! broken in silence. What becomes supported is deleted here, and nowhere else.
 
-use super::account::{Account, Provider};
 use super::layers::Merged;
 use super::listener::{Listener, ListenerAuth};
 use super::operation::LogFormat;
@@ -35,19 +34,12 @@ const LISTENER: &[Refusal<Listener>] = &[
     ),
 ];
 
-const ACCOUNT: &[Refusal<Account>] =
-    &[(|a| a.provider == Provider::Google, "provider", "\"google\"")];
-
 /// Adds a problem for each setting that is switched on too early.
 pub(super) fn refuse(settings: &Settings, merged: &Merged, report: &mut Report) {
     list(EVERYWHERE, settings, "", merged, report);
     for listener in settings.listeners.values() {
         let section = format!("listener.{}.", listener.name);
         list(LISTENER, listener, &section, merged, report);
-    }
-    for account in settings.accounts.values() {
-        let section = format!("account.{}.", account.name);
-        list(ACCOUNT, account, &section, merged, report);
     }
 }
 

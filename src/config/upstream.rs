@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::account::Provider;
 use super::reader::Table;
 use super::setting::words;
 use super::value::HostName;
@@ -64,11 +65,33 @@ words! {
     }
 }
 
-/// What Exchange Online takes from a mailbox within 24 hours.
-const RECIPIENTS_PER_DAY: u32 = 10_000;
+/// What a provider takes from a mailbox, as far as it is told.
+struct Limits {
+    messages_per_minute: u32,
+    recipients_per_day: u32,
+}
+
+impl Limits {
+    const fn of(provider: Provider) -> Self {
+        match provider {
+            // Facts B.1.
+            Provider::Microsoft => Self {
+                messages_per_minute: 30,
+                recipients_per_day: 10_000,
+            },
+            // Workspace takes 2,000 messages in 24 hours, each of which has a recipient at least; no rate is
+            // known (facts G.4).
+            Provider::Google => Self {
+                messages_per_minute: 0,
+                recipients_per_day: 2_000,
+            },
+        }
+    }
+}
 
 impl Upstream {
-    pub(super) fn read(table: Table<'_>, host: &str) -> Self {
+    pub(super) fn read(table: Table<'_>, provider: Provider, host: &str) -> Self {
+        let limits = Limits::of(provider);
         let upstream = Self {
             host: table.derived("host", HostName::known(host)).into_string(),
             port: table.bounded("port", 587, 1..=u16::MAX),
@@ -76,11 +99,15 @@ impl Upstream {
             ca_file: table.read("ca_file", None),
             proxy: table.read("proxy", None),
             connections: table.bounded("connections", 3, 1..=1000),
-            messages_per_minute: table.bounded("messages_per_minute", 30, 0..=1_000_000),
+            messages_per_minute: table.bounded(
+                "messages_per_minute",
+                limits.messages_per_minute,
+                0..=1_000_000,
+            ),
             recipients_per_message: table.bounded("recipients_per_message", 500, 1..=100_000),
             recipients_per_day: table.bounded(
                 "recipients_per_day",
-                RECIPIENTS_PER_DAY,
+                limits.recipients_per_day,
                 0..=1_000_000_000,
             ),
             timeouts: Timeouts::read(table.section("timeouts")),

@@ -114,7 +114,7 @@ impl Circuit {
         let before = self.incident();
         let known = before.filter(|before| before.trouble.pause.cause == trouble.pause.cause);
         let failures = known.map_or(0, |known| known.failures);
-        let is_news = known.is_none_or(|known| known.trouble.rule != trouble.rule);
+        let is_news = known.is_none_or(|known| known.trouble.known != trouble.known);
         // Several connections that fail together are one failure: only a probe counts as the next.
         let counts = is_news || matches!(self, Self::Probing(_));
         let since = before.map_or(now, |before| before.since);
@@ -169,7 +169,7 @@ impl Circuit {
                 self.incident()
             }
             Self::Open(incident) => {
-                if incident.trouble.rule == trouble.rule {
+                if incident.trouble.known == trouble.known {
                     incident.next_probe = incident.next_probe.max(next_probe);
                 }
                 None

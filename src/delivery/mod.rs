@@ -14,6 +14,7 @@ mod day;
 mod dial;
 mod dispatcher;
 mod journal;
+mod known;
 mod letter;
 mod members;
 mod notices;
@@ -29,6 +30,7 @@ mod trouble;
 mod worker;
 
 pub use dispatcher::Dispatcher;
+pub use known::{Known, SignInFault};
 pub use notices::{
     Destination, Explain, Explanation, NoticeAccount, NoticeSettings, Notices, NoticesHandle,
     meaning,

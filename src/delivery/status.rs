@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use crate::delivery::circuit::Circuit;
 use crate::delivery::trouble::Trouble;
-use crate::delivery::{Cause, PausePolicy, Rule, State};
+use crate::delivery::{Cause, Known, PausePolicy, Rule, State};
 
 /// A snapshot of one account's delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,8 +69,8 @@ pub struct TroubleStatus {
     pub cause: Cause,
     /// What an operator makes of it.
     pub state: State,
-    /// What the service's reply means; `None` when there was no reply.
-    pub rule: Option<&'static Rule>,
+    /// What it means, where one of the catalogues has it.
+    pub known: Option<Known>,
     /// In the words of the service, or of the network.
     pub reason: String,
     /// Since when.
@@ -96,7 +96,8 @@ impl UnknownReplies {
     }
 
     pub(super) fn note_trouble(&mut self, trouble: &Trouble) {
-        if trouble.rule.is_some_and(Rule::is_unknown) {
+        let rule = trouble.known.as_ref().and_then(Known::rule);
+        if rule.is_some_and(Rule::is_unknown) {
             self.note(&trouble.reason);
         }
     }
@@ -115,7 +116,7 @@ impl TroubleStatus {
         Some(Self {
             cause: incident.trouble.pause.cause,
             state: circuit.state(),
-            rule: incident.trouble.rule,
+            known: incident.trouble.known.clone(),
             reason: incident.trouble.reason.clone(),
             pause: incident.trouble.pause,
             whole_tenant: incident.trouble.whole_tenant,

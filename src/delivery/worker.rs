@@ -378,7 +378,8 @@ impl Worker {
 
     async fn token(&self) -> Result<AccessToken, Trouble> {
         let token = self.shared.tokens.token().await;
-        token.map_err(|unavailable| Trouble::of_token(&unavailable))
+        let account = self.shared.settings.account.as_str();
+        token.map_err(|unavailable| Trouble::of_token(&unavailable, account))
     }
 
     /// In the place of one that was refused.

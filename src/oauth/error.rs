@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::aadsts::{self, Class};
+use super::aadsts::{self, Class, Entry};
 use super::certificate::ClientCertificateError;
 use super::federated::FederatedTokenError;
 use super::managed::IdentityError;
@@ -66,14 +66,16 @@ pub enum RetryError {
         response: Option<Arc<ErrorResponse>>,
     },
     /// `temporarily_unavailable`, `server_error`, or a number that means so.
-    #[error("{host} gives no token for now: {response}")]
+    #[error("{host} gives no token for now. {}", told(known, known.remedy, response))]
     Unavailable {
         /// The token endpoint's host.
         host: Box<str>,
         /// The time to stay away, asked for or known from the number.
         retry_after: Option<Duration>,
-        /// Its explanation.
+        /// Its own words.
         response: Arc<ErrorResponse>,
+        /// What they mean.
+        known: &'static Entry,
     },
     /// The platform that should vouch for this machine does not answer.
     #[error("{host} gives no answer: {remedy}")]
@@ -119,26 +121,34 @@ pub enum RetryError {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum OperatorError {
     /// The authorization server refused the app, its secret, or what it asks for.
-    #[error("{response}; {remedy}")]
+    #[error("{}", told(known, remedy_of(known), response))]
     Refused {
-        /// Microsoft's own words.
+        /// Its own words.
+        response: Arc<ErrorResponse>,
+        /// What they mean.
+        known: &'static Entry,
+    },
+    /// The machine's own platform refused, in words that no catalogue has.
+    #[error("{response}; {remedy}")]
+    Platform {
+        /// Its own words.
         response: Arc<ErrorResponse>,
         /// What to do about it.
         remedy: &'static str,
+    },
+    /// A person's sign-in is over; nothing but another one helps.
+    #[error("{}", told(known, known.remedy, response))]
+    SignIn {
+        /// The service's own words.
+        response: Arc<ErrorResponse>,
+        /// What they mean.
+        known: &'static Entry,
     },
     /// There is no refresh token.
     #[error("nobody has signed in for account {account}: run exorelay login {account}")]
     NotSignedIn {
         /// The account's name.
         account: Box<str>,
-    },
-    /// The sign-in is over: expired, revoked, or not enough any more.
-    #[error("{response}; sign in again: run exorelay login {account}")]
-    SignIn {
-        /// The account's name.
-        account: Box<str>,
-        /// Microsoft's own words.
-        response: Arc<ErrorResponse>,
     },
     /// A refresh token is worth nothing for another application.
     #[error(
@@ -214,8 +224,13 @@ pub enum OperatorError {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum FaultError {
     /// The authorization server calls the request malformed.
-    #[error("the token request is malformed: {0}")]
-    Refused(Arc<ErrorResponse>),
+    #[error("the token request is malformed. {}", told(known, known.remedy, response))]
+    Refused {
+        /// Its own words.
+        response: Arc<ErrorResponse>,
+        /// What they mean.
+        known: &'static Entry,
+    },
     /// Success without a token that can be read. The body stays out: it may hold one.
     #[error("{host} answers {status} with a body that is not a token response")]
     NotUnderstood {
@@ -252,27 +267,43 @@ fn through(proxy: Option<&str>) -> String {
 }
 
 impl TokenError {
-    /// Sorts an error response of the authorization server.
+    /// Sorts an error response of the authorization server. `signs_in`: a person can mend it by signing
+    /// in again.
     pub(super) fn from_response(
         host: &str,
         response: ErrorResponse,
         retry_after: Option<Duration>,
+        signs_in: bool,
     ) -> Self {
-        let known = response.aadsts().and_then(aadsts::entry);
+        let known = aadsts::explain(&response);
         let response = Arc::new(response);
-        let class = known.map_or_else(|| class_of(&response), |entry| entry.class);
-        match class {
+        match known.class {
             Class::Wait(least) => Self::Retry(RetryError::Unavailable {
                 host: host.into(),
                 retry_after: retry_after.max(Some(least)).filter(|wait| !wait.is_zero()),
                 response,
+                known,
             }),
-            Class::Operator => Self::Operator(OperatorError::Refused {
-                remedy: known.map_or_else(|| remedy_for(response.error()), |entry| entry.remedy),
-                response,
-            }),
-            Class::Ours => Self::Fault(FaultError::Refused(response)),
+            Class::SignInAgain if signs_in => {
+                Self::Operator(OperatorError::SignIn { response, known })
+            }
+            Class::SignInAgain | Class::Operator => {
+                Self::Operator(OperatorError::Refused { response, known })
+            }
+            Class::Ours => Self::Fault(FaultError::Refused { response, known }),
         }
+    }
+
+    /// A refusal as Entra gives it, for tests of other rooms.
+    #[cfg(test)]
+    pub(crate) fn sample(error: &str, number: u32, signs_in: bool) -> Self {
+        let body = serde_json::json!({
+            "error": error,
+            "error_description": format!("AADSTS{number}: text"),
+        });
+        let response = ErrorResponse::decode(body.to_string().as_bytes(), None);
+        let response = response.expect("an error response");
+        Self::from_response("login.example", response, None, signs_in)
     }
 
     /// The least time until the next try that the server asks for.
@@ -291,10 +322,55 @@ impl TokenError {
             Self::Retry(RetryError::Busy { response, .. }) => response.as_deref(),
             Self::Retry(RetryError::Unavailable { response, .. })
             | Self::Operator(
-                OperatorError::Refused { response, .. } | OperatorError::SignIn { response, .. },
+                OperatorError::Refused { response, .. }
+                | OperatorError::Platform { response, .. }
+                | OperatorError::SignIn { response, .. },
             )
-            | Self::Fault(FaultError::Refused(response)) => Some(response),
+            | Self::Fault(FaultError::Refused { response, .. }) => Some(response),
             Self::Retry(_) | Self::Operator(_) | Self::Fault(_) => None,
+        }
+    }
+
+    /// What the catalogue knows of it; `None` where nobody but us has words for it.
+    pub fn known(&self) -> Option<&'static Entry> {
+        match self {
+            Self::Retry(RetryError::Unavailable { known, .. })
+            | Self::Operator(
+                OperatorError::Refused { known, .. } | OperatorError::SignIn { known, .. },
+            )
+            | Self::Fault(FaultError::Refused { known, .. }) => Some(known),
+            // Without a number, status and header say it all.
+            Self::Retry(RetryError::Busy { response, .. }) => {
+                aadsts::entry(response.as_ref()?.aadsts()?)
+            }
+            Self::Retry(_) | Self::Operator(_) | Self::Fault(_) => None,
+        }
+    }
+
+    /// How it is mended, as far as the catalogue knows. `ACCOUNT` in it stands for the account's name
+    /// ([`aadsts::addressed`]).
+    pub fn remedy(&self) -> Option<&'static str> {
+        let known = self.known()?;
+        Some(match self {
+            Self::Operator(OperatorError::Refused { .. }) => remedy_of(known),
+            Self::Retry(_) | Self::Operator(_) | Self::Fault(_) => known.remedy,
+        })
+    }
+
+    /// What happened, in the words of the service or of the network: [`TokenError::report`] without
+    /// what [`TokenError::known`] and [`TokenError::remedy`] add to it.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Retry(RetryError::Unavailable { host, response, .. }) => {
+                format!("{host} gives no token for now: {response}")
+            }
+            Self::Operator(
+                OperatorError::Refused { response, .. }
+                | OperatorError::Platform { response, .. }
+                | OperatorError::SignIn { response, .. },
+            )
+            | Self::Fault(FaultError::Refused { response, .. }) => response.to_string(),
+            Self::Retry(_) | Self::Operator(_) | Self::Fault(_) => self.report(),
         }
     }
 
@@ -347,28 +423,18 @@ impl TokenError {
     }
 }
 
-/// RFC 6749 section 5.2, for a number that is not in the catalogue or no number at all.
-fn class_of(response: &ErrorResponse) -> Class {
-    match response.error() {
-        "temporarily_unavailable" | "server_error" => Class::Wait(Duration::ZERO),
-        // With a number it is nearly always a wrong setting; without, the server means our syntax.
-        "invalid_request" if response.aadsts().is_none() => Class::Ours,
-        "unsupported_grant_type" | "unsupported_response_type" => Class::Ours,
-        _ => Class::Operator,
-    }
+/// Meaning and remedy, which are ours, then the service's words, which name number and ids.
+fn told(known: &Entry, remedy: &str, response: &ErrorResponse) -> String {
+    format!("{} {remedy} ({response})", known.meaning)
 }
 
-fn remedy_for(error: &str) -> &'static str {
-    match error {
-        "invalid_client" => "check client_id, and client_secret or client_certificate",
-        "unauthorized_client" => {
-            "check that the app exists in this tenant and is allowed to sign in"
+/// Where no person signs in, nobody can do so again.
+fn remedy_of(known: &'static Entry) -> &'static str {
+    match known.class {
+        Class::SignInAgain => {
+            "Compare tenant_id, client_id and the credential with the app's registration in Entra: nobody signs in for this account, the app does so by itself."
         }
-        "invalid_scope" | "invalid_resource" | "invalid_target" => "check scope",
-        "interaction_required" | "consent_required" | "login_required" => {
-            "a person has to sign in or consent once more"
-        }
-        _ => "compare tenant_id, client_id and scope with the app's registration in Entra",
+        Class::Wait(_) | Class::Operator | Class::Ours => known.remedy,
     }
 }
 
@@ -381,90 +447,4 @@ fn same_variant<T>(a: &T, b: &T) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sorted(error: &str, number: Option<u32>) -> TokenError {
-        let mut body =
-            serde_json::json!({"error": error, "trace_id": fastrand::u64(..).to_string()});
-        if let Some(number) = number {
-            body["error_description"] = format!("AADSTS{number}: text").into();
-        }
-        let response = ErrorResponse::decode(body.to_string().as_bytes(), None).unwrap();
-        TokenError::from_response("login.example", response, None)
-    }
-
-    #[test]
-    fn error_responses_are_sorted_by_who_can_mend_them() {
-        for (error, number, class) in [
-            ("invalid_client", Some(7_000_215), 'O'),
-            ("invalid_client", Some(7_000_222), 'O'),
-            ("unauthorized_client", Some(700_016), 'O'),
-            ("invalid_request", Some(90_002), 'O'),
-            // Not in the catalogue: the `error` decides.
-            ("invalid_client", Some(1), 'O'),
-            ("invalid_request", Some(1), 'O'),
-            ("invalid_scope", None, 'O'),
-            ("access_denied", None, 'O'),
-            ("something_new", None, 'O'),
-            ("temporarily_unavailable", None, 'R'),
-            ("server_error", Some(90_033), 'R'),
-            ("invalid_request", Some(50_196), 'R'),
-            ("invalid_request", None, 'F'),
-            ("invalid_request", Some(900_144), 'F'),
-            ("unsupported_grant_type", None, 'F'),
-        ] {
-            let sorted = match sorted(error, number) {
-                TokenError::Retry(_) => 'R',
-                TokenError::Operator(_) => 'O',
-                TokenError::Fault(_) => 'F',
-            };
-            assert_eq!(sorted, class, "{error} {number:?}");
-        }
-    }
-
-    #[test]
-    fn refusal_says_number_words_and_remedy() {
-        let error = sorted("invalid_client", Some(7_000_215));
-        assert_eq!(error.response().unwrap().aadsts(), Some(7_000_215));
-        assert!(error.to_string().contains("AADSTS7000215: text"));
-        assert!(error.to_string().contains("Value, not its Secret ID"));
-    }
-
-    #[test]
-    fn loop_detection_asks_for_minutes() {
-        let loop_detected = sorted("invalid_request", Some(50_196));
-        assert_eq!(loop_detected.retry_after(), Some(Duration::from_mins(5)));
-        assert_eq!(sorted("server_error", None).retry_after(), None);
-    }
-
-    #[test]
-    fn likeness_looks_past_ids_but_not_past_numbers() {
-        let wrong = sorted("invalid_client", Some(7_000_215));
-        assert!(wrong.is_like(&sorted("invalid_client", Some(7_000_215))));
-        assert!(!wrong.is_like(&sorted("invalid_client", Some(7_000_222))));
-        assert!(!wrong.is_like(&sorted("server_error", None)));
-        let busy = |status| {
-            TokenError::Retry(RetryError::Busy {
-                host: "h".into(),
-                status,
-                retry_after: None,
-                response: None,
-            })
-        };
-        assert!(busy(500).is_like(&busy(500)) && !busy(500).is_like(&busy(429)));
-    }
-
-    #[test]
-    fn report_names_the_causes() {
-        let missing = SecretError::File {
-            path: "/etc/exorelay/secret".into(),
-            source: std::io::Error::from(std::io::ErrorKind::PermissionDenied),
-        };
-        let error = TokenError::Operator(OperatorError::Secret(Arc::new(missing)));
-        assert_eq!(
-            error.report(),
-            "cannot read the secret file /etc/exorelay/secret: permission denied"
-        );
-    }
-}
+mod tests;

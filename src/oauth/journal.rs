@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
+use super::aadsts::{self, Entry};
 use super::error::TokenError;
 use super::token::AccessToken;
 
@@ -41,7 +42,7 @@ impl Journal {
             if now < last.at + SILENCE {
                 last.repeated = last.repeated.saturating_add(1);
                 debug!(
-                    error = error.report(),
+                    error = error.words(),
                     retry_in_s, "access token still not obtained"
                 );
                 return;
@@ -53,18 +54,22 @@ impl Journal {
             at: now,
             repeated: 0,
         });
-        let cause = error.report();
+        let cause = error.words();
+        let known = error.known();
+        let why = known.map(|known| known.meaning);
+        let remedy = error.remedy();
+        let link = known.and_then(Entry::number).map(aadsts::link);
         match error {
             TokenError::Retry(_) => {
                 warn!(
                     error = cause,
-                    retry_in_s, repeated, "access token not obtained"
+                    retry_in_s, repeated, why, remedy, link, "access token not obtained"
                 );
             }
             TokenError::Operator(_) | TokenError::Fault(_) => {
                 error!(
                     error = cause,
-                    retry_in_s, repeated, "access token not obtained"
+                    retry_in_s, repeated, why, remedy, link, "access token not obtained"
                 );
             }
         }

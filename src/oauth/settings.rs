@@ -84,6 +84,16 @@ pub enum Way {
     },
 }
 
+impl Way {
+    /// Whether a person has signed in, and can do so again.
+    pub(super) fn signs_in(&self) -> bool {
+        match self {
+            Self::ClientCredentials | Self::ManagedIdentity(_) => false,
+            Self::Delegated { .. } => true,
+        }
+    }
+}
+
 /// A token source cannot be made of these settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::StartError;
+use super::expiry::Perishable;
 use super::view::AccountView;
 use crate::config::{Access, Account as Section, Settings};
 use crate::delivery::{Cause, Dispatcher, Quota, Status, Tenant};
@@ -66,6 +67,18 @@ pub struct Handle {
     source: TokenSource,
     status: watch::Receiver<Status>,
     operator_acted: Arc<Notify>,
+}
+
+#[cfg(test)]
+impl Handle {
+    /// Of an account that does nothing.
+    pub(super) fn idle(source: TokenSource) -> Self {
+        Self {
+            source,
+            status: watch::channel(Status::default()).1,
+            operator_acted: Arc::default(),
+        }
+    }
 }
 
 /// The content of `ca_file`s: one that was replaced makes for another account.
@@ -129,6 +142,7 @@ impl Account {
             mailbox: section.mailbox.clone(),
             smtp: section.smtp.clone(),
             sender: section.sender.clone(),
+            credential_expires: section.credential_expires,
             ..self.section.clone()
         };
         alike == *section
@@ -177,6 +191,10 @@ impl Account {
             token: self.tokens.source.status(),
             sign_in: self.tokens.source.sign_in(),
             handle: self.handle(),
+            perishable: Perishable {
+                expires: self.section.credential_expires,
+                certificate: self.section.client_certificate.clone(),
+            },
         }
     }
 

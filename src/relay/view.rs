@@ -1,20 +1,22 @@
 //! What the running relay shows of itself.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::account::Handle;
+use super::expiry::Perishable;
 use crate::admin::{
     AccountState, AccountStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus, PaceReport,
     QueueStatus, SignInReport, Status, StatusFuture, StatusSource, TokenReport, TokenState, wall,
 };
 use crate::delivery::{self, Quota};
 use crate::listener::{Address, Routing};
-use crate::oauth::{SignIn, TokenStatus};
+use crate::oauth::{SignIn, TokenStatus, aadsts};
 use crate::queue::{DeniedSender, MessageState, Queue};
 
 /// What to show of one account.
@@ -36,6 +38,8 @@ pub struct AccountView {
     pub sign_in: Option<watch::Receiver<Option<SignIn>>>,
     /// What an operator can do to it.
     pub handle: Handle,
+    /// What it gets a token with.
+    pub perishable: Perishable,
 }
 
 /// What to show of the relay while it runs.
@@ -46,6 +50,8 @@ pub struct View {
     /// The queue.
     pub queue: Queue,
     shown: watch::Sender<Arc<Shown>>,
+    /// The day on which each account's credential runs out, where one is known.
+    ends: Mutex<BTreeMap<String, Date>>,
 }
 
 /// The parts that are there at one moment: a reload exchanges them.
@@ -67,6 +73,7 @@ impl View {
             started_at: Timestamp::now(),
             queue,
             shown: watch::Sender::default(),
+            ends: Mutex::default(),
         }
     }
 
@@ -78,6 +85,16 @@ impl View {
     /// Tells when a reload has exchanged parts.
     pub(super) fn subscribe(&self) -> watch::Receiver<Arc<Shown>> {
         self.shown.subscribe()
+    }
+
+    /// The days on which credentials run out, by account.
+    pub(super) fn expect_ends(&self, ends: BTreeMap<String, Date>) {
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = ends;
+    }
+
+    fn end(&self, account: &str) -> Option<Date> {
+        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.get(account).copied()
     }
 
     pub(super) fn show(&self, shown: Shown) {
@@ -154,7 +171,7 @@ impl AccountView {
         denied: &[DeniedSender],
     ) -> AccountStatus {
         let delivery = self.delivery.borrow().clone();
-        let mut token = TokenReport::of(&self.token.borrow());
+        let mut token = TokenReport::of(&self.token.borrow(), &self.name);
         let sign_in = self.sign_in.as_ref();
         token.sign_in = sign_in.and_then(|known| known.borrow().as_ref().map(SignInReport::of));
         let throttled = delivery.throttled.filter(|_| delivery.trouble.is_none());
@@ -172,7 +189,8 @@ impl AccountView {
             delivery::State::Blocked => AccountState::Blocked,
         };
         let trouble = delivery.trouble.as_ref();
-        let rule = trouble.and_then(|trouble| trouble.rule);
+        let known = trouble.and_then(|trouble| trouble.known.as_ref());
+        let number = known.and_then(|known| aadsts::number_of(known.key()));
         let pace = self.pace(shown, counts, throttled.map(|one| one.until));
         AccountStatus {
             name: self.name.clone(),
@@ -183,9 +201,11 @@ impl AccountView {
                 Some(trouble) => Some(trouble.reason.clone()),
                 None => throttled.map(|_| DAY_IS_USED_UP.to_owned()),
             },
-            rule: rule.map(|rule| rule.key.to_owned()),
-            why: rule.map(|rule| rule.sentence.to_owned()),
-            remedy: rule.map(|rule| rule.remedy.to_owned()),
+            rule: known.map(|known| known.key().to_owned()),
+            why: known.map(|known| known.why().to_owned()),
+            remedy: known.map(|known| known.remedy().to_owned()),
+            aadsts: number,
+            link: number.map(aadsts::link),
             since,
             next_probe_at: trouble.map(|trouble| wall(trouble.next_probe)),
             probing: trouble.is_some_and(|trouble| trouble.is_probing),
@@ -196,6 +216,7 @@ impl AccountView {
                 ..pace
             },
             token,
+            credential_expires: view.end(&self.name),
             last_error: delivery.last_error,
             unknown_replies: delivery.unknown_replies.count,
             last_unknown_reply: delivery.unknown_replies.last,

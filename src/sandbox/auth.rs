@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::entra::Permission;
-use super::fault::Step;
+use super::fault::{Fault, Step};
 use super::ledger::Count;
 use super::session::{Hello, Next, Session, Struck};
 use super::tokens::Holder;
@@ -15,6 +15,10 @@ const UNRECOGNIZED: &str = "504 5.7.4 Unrecognized authentication type";
 const UNSUCCESSFUL: &str = "535 5.7.3 Authentication unsuccessful";
 const BASIC_DISABLED: &str =
     "535 5.7.139 Authentication unsuccessful, basic authentication is disabled.";
+
+/// What is wrong with the token, before the refusal itself.
+const GOOGLE_ERROR: &str =
+    r#"{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}"#;
 
 /// `user=` and the bearer token.
 #[derive(PartialEq, Eq)]
@@ -96,7 +100,11 @@ impl Session {
     {
         let decoded = BASE64_STANDARD.decode(response).ok();
         let credentials = decoded.as_deref().and_then(decode);
-        let text = match self.strike(wire, Step::Auth).await? {
+        let fault = self.shared.faults.strike(Step::Auth);
+        if is_googles(fault.as_ref()) {
+            self.challenge(wire).await?;
+        }
+        let text = match self.carry_out(wire, fault).await? {
             Struck::Refused(next) => {
                 self.authentication_refused();
                 return Ok(next);
@@ -121,6 +129,19 @@ impl Session {
         Ok(Next::Read)
     }
 
+    /// Google's error challenge, which only an empty line answers rightly (facts G.4).
+    async fn challenge<S>(&self, wire: &mut Wire<S>) -> Result<(), End>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let challenge = format!("334 {}", BASE64_STANDARD.encode(GOOGLE_ERROR));
+        let answer = self.ask(wire, &challenge).await?;
+        if answer.is_none_or(|answer| !answer.is_empty()) {
+            self.violated("an error challenge of XOAUTH2 answered with more than an empty line");
+        }
+        Ok(())
+    }
+
     /// Exchange says the same of an expired token, of one for somebody else and of a missing right (facts C.1).
     fn permits(&self, credentials: &Credentials<'_>) -> bool {
         let mailboxes = &self.shared.settings.mailboxes;
@@ -141,6 +162,11 @@ impl Session {
                 }
             })
     }
+}
+
+/// Whether it is Google's refusal, by its code: Google lets an error challenge go before it.
+fn is_googles(fault: Option<&Fault>) -> bool {
+    matches!(fault, Some(Fault::Reply(text)) if text.starts_with("535 5.7.8 "))
 }
 
 /// `"user=" mailbox %x01 "auth=Bearer " token %x01 %x01`, nothing else (facts D.5).

@@ -373,6 +373,26 @@ const DOCUMENTED: &[Documented] = &[
         "535 5.7.8 Username and Password not accepted",
     ),
     at(
+        Step::Auth,
+        "google_browser_sign_in",
+        "534 5.7.14 Please log in via your web browser and then try again",
+    ),
+    at(
+        Step::Auth,
+        "google_sign_ins",
+        "454 4.7.0 Too many login attempts, please try again later. - gsmtp",
+    ),
+    at(
+        Step::Mail,
+        "google_unsolicited",
+        "421 4.7.0 Our system has detected an unusual rate of unsolicited mail originating from your IP address. - gsmtp",
+    ),
+    at(
+        Step::Ehlo,
+        "google_busy",
+        "421 4.7.0 Try again later, closing connection. (EHLO) - gsmtp",
+    ),
+    at(
         Step::EndOfData,
         "google_day_quota",
         "550 5.4.5 Daily user sending limit exceeded",

@@ -113,7 +113,20 @@ impl Session {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        match self.shared.faults.strike(step) {
+        let fault = self.shared.faults.strike(step);
+        self.carry_out(wire, fault).await
+    }
+
+    /// Carries `fault` out, if there is one.
+    pub(super) async fn carry_out<S>(
+        &self,
+        wire: &mut Wire<S>,
+        fault: Option<Fault>,
+    ) -> Result<Struck, End>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        match fault {
             None => Ok(Struck::Nothing),
             Some(Fault::Reply(text)) if text.starts_with(['2', '3']) => Ok(Struck::Reworded(text)),
             Some(Fault::Reply(text)) => {

@@ -36,7 +36,8 @@ mod tests;
 mod xoauth2;
 
 pub use client::{
-    Capabilities, Client, ClientError, ClientSettings, Event, Step, Tls, TransactionOutcome,
+    Capabilities, Client, ClientError, ClientSettings, ErrorChallenge, Event, Step, Tls,
+    TransactionOutcome,
 };
 pub use command::{Command, CommandError, MailParameters, RcptParameters, Verb};
 pub use data::{BareNewline, ContentDecoder, ContentEncoder, ContentProgress};

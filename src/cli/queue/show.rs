@@ -9,7 +9,7 @@ use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::history::origin;
 use crate::cli::output::Output;
-use crate::cli::text::{count, harmless, local_time, since, size, until};
+use crate::cli::text::{count, harmless, known_lines, local_time, since, size, until};
 use crate::delivery::{Rule, explain};
 use crate::queue::{
     AttemptRecord, EventRecord, MessageDetail, MessageState, QueueId, RecipientState, Selection,
@@ -167,7 +167,7 @@ fn page(detail: &MessageDetail, sender: &Sender, now: Timestamp) -> Vec<String> 
             }
         }
     }
-    lines.extend(meanings(detail));
+    lines.extend(meanings(detail, sender));
     lines.push(match message.attempts {
         0 => "no attempt yet".to_owned(),
         attempts => count(u64::from(attempts), "attempt"),
@@ -180,8 +180,9 @@ fn page(detail: &MessageDetail, sender: &Sender, now: Timestamp) -> Vec<String> 
     lines
 }
 
-/// What the replies to recipients mean, each meaning once; delivered ones need no explaining.
-fn meanings(detail: &MessageDetail) -> Vec<String> {
+/// What the replies to recipients mean, and why its account does not send, each meaning once; delivered
+/// ones need no explaining.
+fn meanings(detail: &MessageDetail, sender: &Sender) -> Vec<String> {
     let mut rules: Vec<&Rule> = Vec::new();
     let undelivered = detail.message.recipients.iter();
     let undelivered = undelivered.filter(|one| one.state != RecipientState::Delivered);
@@ -190,13 +191,25 @@ fn meanings(detail: &MessageDetail) -> Vec<String> {
             rules.push(rule);
         }
     }
-    let lines = |rule: &Rule| {
-        [
-            format!("  why: {}", rule.sentence),
-            format!("  remedy: {}", rule.remedy),
-        ]
-    };
-    rules.into_iter().flat_map(lines).collect()
+    let mut lines = Vec::new();
+    for rule in &rules {
+        lines.push(format!("  why: {}", rule.sentence));
+        lines.push(format!("  remedy: {}", rule.remedy));
+    }
+    if let Sender::Account(account) = sender
+        && waits(detail.message.state)
+        && !rules
+            .iter()
+            .any(|rule| Some(rule.key) == account.rule.as_deref())
+    {
+        let known = known_lines([&account.why, &account.remedy, &account.link]);
+        lines.extend(known.iter().map(|line| harmless(line)));
+    }
+    lines
+}
+
+fn waits(state: MessageState) -> bool {
+    matches!(state, MessageState::Ready | MessageState::Deferred)
 }
 
 fn event(event: &EventRecord) -> String {
@@ -264,7 +277,7 @@ fn why(detail: &MessageDetail, sender: &Sender, now: Timestamp) -> Option<String
             }
         }
     };
-    let waits = matches!(message.state, MessageState::Ready | MessageState::Deferred);
+    let waits = waits(message.state);
     Some(match sender {
         Sender::Stopped if waits => format!("{why}; no daemon runs, so nothing is sent"),
         Sender::Account(account) if waits => match account_trouble(account, now) {
@@ -358,19 +371,15 @@ mod tests {
             rule: None,
             why: None,
             remedy: None,
+            aadsts: None,
+            link: None,
             since: at("2026-11-20T09:30:00Z"),
             next_probe_at: Some(at("2026-11-20T10:01:00Z")),
             probing: false,
             connections: 0,
             pace: PaceReport::default(),
-            token: TokenReport {
-                state: TokenState::Starting,
-                expires_at: None,
-                renew_at: None,
-                error: None,
-                next_try_at: None,
-                sign_in: None,
-            },
+            token: TokenReport::new(TokenState::Starting),
+            credential_expires: None,
             last_error: None,
             unknown_replies: 0,
             last_unknown_reply: None,
@@ -422,6 +431,25 @@ mod tests {
             .collect();
         assert_eq!(meanings.len(), 2, "{meanings:?}");
         assert_eq!(meanings[0], "  why: There is no such recipient.");
+    }
+
+    #[test]
+    fn what_keeps_the_account_from_sending_is_explained_too() {
+        let now = at("2026-11-20T10:00:00Z");
+        let Sender::Account(mut account) = paused() else {
+            panic!("an account");
+        };
+        account.rule = Some("aadsts50173".into());
+        account.why = Some("The sign-in was revoked.".into());
+        account.remedy = Some("Sign in again: exorelay login default.".into());
+        account.link = Some("https://login.microsoftonline.com/error?code=50173".into());
+        let sender = Sender::Account(account);
+        let lines = page(&detail(MessageState::Ready), &sender, now);
+        let told = "  why: The sign-in was revoked.\n  remedy: Sign in again: exorelay login default.\n  \
+                    more: https://login.microsoftonline.com/error?code=50173";
+        assert!(lines.join("\n").contains(told), "{lines:?}");
+        let failed = page(&detail(MessageState::Failed), &sender, now).join("\n");
+        assert!(!failed.contains("revoked"), "{failed}");
     }
 
     #[test]

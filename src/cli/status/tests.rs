@@ -16,6 +16,8 @@ fn account() -> AccountStatus {
         rule: None,
         why: None,
         remedy: None,
+        aadsts: None,
+        link: None,
         since: at("2026-11-20T09:00:00Z"),
         next_probe_at: None,
         probing: false,
@@ -30,13 +32,11 @@ fn account() -> AccountStatus {
             drained_at: Some(at("2026-11-20T10:14:00Z")),
         },
         token: TokenReport {
-            state: TokenState::Valid,
             expires_at: Some(at("2026-11-20T10:52:00Z")),
             renew_at: Some(at("2026-11-20T10:20:00Z")),
-            error: None,
-            next_try_at: None,
-            sign_in: None,
+            ..TokenReport::new(TokenState::Valid)
         },
+        credential_expires: None,
         last_error: None,
         unknown_replies: 0,
         last_unknown_reply: None,
@@ -75,12 +75,9 @@ fn accounts_say_how_they_are() {
     paused.reason = Some("the client secret has expired; make a new one in Entra".into());
     paused.next_probe_at = Some(at("2026-11-20T10:04:00Z"));
     paused.token = TokenReport {
-        state: TokenState::Failing,
-        expires_at: None,
-        renew_at: None,
         error: Some("AADSTS7000222".into()),
         next_try_at: Some(at("2026-11-20T10:04:00Z")),
-        sign_in: None,
+        ..TokenReport::new(TokenState::Failing)
     };
     paused.last_error = Some("no access token".into());
     paused.pace = PaceReport {
@@ -152,6 +149,55 @@ fn accounts_say_what_is_wrong_and_how_it_is_mended() {
 }
 
 #[test]
+fn a_refused_token_is_explained_once() {
+    let now = at("2026-11-20T10:00:00Z");
+    let known = |report: &mut TokenReport| {
+        report.rule = Some("aadsts50173".into());
+        report.why = Some("The sign-in was revoked.".into());
+        report.remedy = Some("Sign in again: exorelay login default.".into());
+        report.aadsts = Some(50_173);
+        report.link = Some("https://login.microsoftonline.com/error?code=50173".into());
+        report.error = Some("invalid_grant: AADSTS50173: text".into());
+    };
+    let mut blocked = account();
+    blocked.pace = PaceReport::default();
+    blocked.state = AccountState::Blocked;
+    blocked.reason = Some("no access token: invalid_grant: AADSTS50173: text".into());
+    blocked.token = TokenReport::new(TokenState::Failing);
+    known(&mut blocked.token);
+    let token = &blocked.token;
+    (blocked.rule, blocked.why) = (token.rule.clone(), token.why.clone());
+    (blocked.remedy, blocked.link) = (token.remedy.clone(), token.link.clone());
+    assert_eq!(
+        account_lines(&blocked, now, &TimeZone::UTC),
+        [
+            "account default (relay@contoso.com through smtp.office365.com): blocked since 1h, no access \
+             token: invalid_grant: AADSTS50173: text",
+            "  why: The sign-in was revoked.",
+            "  remedy: Sign in again: exorelay login default.",
+            "  more: https://login.microsoftonline.com/error?code=50173",
+            "  token none, renewal fails, 1 connection",
+        ]
+    );
+
+    // The account still sends with what is left of the token before.
+    let mut ready = account();
+    ready.pace = PaceReport::default();
+    known(&mut ready.token);
+    ready.token.state = TokenState::Failing;
+    assert_eq!(
+        account_lines(&ready, now, &TimeZone::UTC),
+        [
+            "account default (relay@contoso.com through smtp.office365.com): ready",
+            "  token good for 52m, renewal fails: invalid_grant: AADSTS50173: text, 1 connection",
+            "    why: The sign-in was revoked.",
+            "    remedy: Sign in again: exorelay login default.",
+            "    more: https://login.microsoftonline.com/error?code=50173",
+        ]
+    );
+}
+
+#[test]
 fn accounts_say_whom_they_may_not_send_as() {
     let now = at("2026-11-20T10:00:00Z");
     let denied = |number| DeniedSenderStatus {
@@ -180,6 +226,10 @@ fn incidents_have_an_id_an_age_and_a_count() {
         account: Some("default".into()),
         state: "blocked".into(),
         rule: None,
+        why: None,
+        remedy: None,
+        aadsts: None,
+        link: None,
         reason: "AADSTS7000222".into(),
         count: 20,
         opened_at: at("2026-11-20T06:48:00Z"),
@@ -187,6 +237,44 @@ fn incidents_have_an_id_an_age_and_a_count() {
     assert_eq!(
         incident_line(&incident, at("2026-11-20T10:00:00Z")),
         "incident 01KA0000000000AB: account default: blocked since 3h12m, 20 failures: AADSTS7000222"
+    );
+    let expiring = IncidentStatus {
+        kind: "credential".into(),
+        state: "warning".into(),
+        reason: "the certificate runs out".into(),
+        ..incident
+    };
+    assert_eq!(
+        incident_line(&expiring, at("2026-11-20T10:00:00Z")),
+        "incident 01KA0000000000AB: account default: warning since 3h12m: the certificate runs out"
+    );
+}
+
+#[test]
+fn a_credential_says_when_it_runs_out_and_loudly_when_that_is_soon() {
+    let on = jiff::civil::date(2027, 5, 1);
+    for (today, line) in [
+        (
+            jiff::civil::date(2027, 3, 31),
+            "  credential runs out on 2027-05-01, in 31 days",
+        ),
+        (
+            jiff::civil::date(2027, 4, 1),
+            "  CREDENTIAL runs out on 2027-05-01, in 30 days",
+        ),
+        (
+            jiff::civil::date(2027, 5, 4),
+            "  CREDENTIAL ran out on 2027-05-01, 3 days ago",
+        ),
+    ] {
+        assert_eq!(expiry_line(on, today), line);
+    }
+    let mut expiring = account();
+    expiring.credential_expires = Some(on);
+    let lines = account_lines(&expiring, at("2027-04-30T10:00:00Z"), &TimeZone::UTC);
+    assert!(
+        lines.contains(&"  CREDENTIAL runs out on 2027-05-01, tomorrow".to_owned()),
+        "{lines:?}"
     );
 }
 

@@ -1,13 +1,13 @@
 use super::*;
-use crate::delivery::PausePolicy;
 use crate::delivery::rules::explain;
+use crate::delivery::{Known, PausePolicy};
 
 const QUOTA: &str = "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException";
 
 fn trouble(pause: PausePolicy, reason: &str) -> Trouble {
     Trouble {
         pause,
-        rule: explain(reason),
+        known: explain(reason).map(Known::Reply),
         reason: reason.to_owned(),
         whole_tenant: false,
     }
@@ -81,8 +81,8 @@ fn operators_who_act_are_answered_at_once_unless_a_try_may_do_harm() {
         let mut new = Circuit::resumed(status.clone(), now);
         let shown = TroubleStatus::of(&new).unwrap();
         assert_eq!(
-            (shown.since, shown.rule, shown.state),
-            (status.since, status.rule, pause.state)
+            (shown.since, shown.known, shown.state),
+            (status.since, status.known, pause.state)
         );
         assert_eq!(new.begin_probe(now), at_once, "{pause:?}");
     }

@@ -9,7 +9,7 @@ use super::Work;
 use crate::delivery::circuit::{Circuit, Incident, Recalled};
 use crate::delivery::tenant::TenantTrouble;
 use crate::delivery::trouble::Trouble;
-use crate::delivery::{Cause, Settings, State};
+use crate::delivery::{Cause, Known, Settings, State};
 use crate::queue::{Finding, IncidentKind, Incidents, News, ProbePlan, QueueId, Urgency};
 use crate::telemetry;
 
@@ -134,18 +134,19 @@ pub(super) fn recall(settings: &Settings, incidents: &Incidents) -> Option<Circu
 fn finding(settings: &Settings, incident: &Incident, now: Instant) -> Finding {
     let Trouble {
         pause,
-        rule,
+        known,
         reason,
         ..
     } = &incident.trouble;
+    let text = |of: fn(&Known) -> &str| known.as_ref().map(|known| of(known).to_owned());
     Finding {
         kind: IncidentKind::Account,
         account: settings.account.clone(),
         state: pause.state.as_str().to_owned(),
         cause: pause.cause.as_str().to_owned(),
-        rule: rule.map(|rule| rule.key.to_owned()),
-        why: rule.map(|rule| rule.sentence.to_owned()),
-        remedy: rule.map(|rule| rule.remedy.to_owned()),
+        rule: text(Known::key),
+        why: text(Known::why),
+        remedy: text(Known::remedy),
         reason: reason.clone(),
         urgency: match pause.state {
             _ if incident.is_adopted => Urgency::Silent,
@@ -161,14 +162,14 @@ fn finding(settings: &Settings, incident: &Incident, now: Instant) -> Finding {
 }
 
 fn event<'a>(id: &'a QueueId, account: &'a str, incident: &'a Incident) -> telemetry::Incident<'a> {
-    let rule = incident.trouble.rule;
+    let known = incident.trouble.known.as_ref();
     telemetry::Incident {
         id: id.as_str(),
         kind: IncidentKind::Account.as_str(),
         account: Some(account),
         reason: &incident.trouble.reason,
-        rule: rule.map(|rule| rule.key),
-        why: rule.map(|rule| rule.sentence),
-        remedy: rule.map(|rule| rule.remedy),
+        rule: known.map(Known::key),
+        why: known.map(Known::why),
+        remedy: known.map(Known::remedy),
     }
 }

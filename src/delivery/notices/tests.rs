@@ -256,7 +256,7 @@ async fn late_mail_is_told_of_once_and_only_while_the_account_is_well() {
     let now = tokio::time::Instant::now();
     let no_route = Trouble {
         pause: PausePolicy::NETWORK,
-        rule: None,
+        known: None,
         reason: "no route".into(),
         whole_tenant: false,
     };

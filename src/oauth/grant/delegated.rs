@@ -20,10 +20,8 @@ use self::shelf::Shelf;
 use super::Granted;
 use super::authentication::{Authentication, Proof};
 use super::exchange::Exchange;
-use crate::oauth::aadsts;
 use crate::oauth::claims::Claims;
 use crate::oauth::error::{FaultError, OperatorError, TokenError};
-use crate::oauth::response::ErrorResponse;
 use crate::oauth::settings::{Settings, SettingsError};
 use crate::oauth::store::{SignIn, StoredToken, TokenLock, TokenStore};
 use crate::secret::Secret;
@@ -185,11 +183,9 @@ impl Shared {
     /// One exchange; nothing is stored yet.
     async fn renew(&self, stored: &StoredToken) -> Result<Renewal, TokenError> {
         let request = |proof| self.renew_with(proof, stored);
-        let renewal = self
-            .authentication
+        self.authentication
             .in_turn(&self.exchange.endpoint, request)
-            .await;
-        renewal.map_err(|error| self.judged(error))
+            .await
     }
 
     async fn renew_with(&self, proof: Proof, stored: &StoredToken) -> Result<Renewal, TokenError> {
@@ -227,21 +223,6 @@ impl Shared {
         })
     }
 
-    /// Names the command where a person has to sign in again.
-    fn judged(&self, error: TokenError) -> TokenError {
-        match error {
-            TokenError::Operator(OperatorError::Refused { response, .. })
-                if needs_sign_in(&response) =>
-            {
-                TokenError::Operator(OperatorError::SignIn {
-                    account: self.shelf.account().into(),
-                    response,
-                })
-            }
-            other => other,
-        }
-    }
-
     /// The renewal of what is stored that still waits to be saved.
     fn unsaved_of(&self, stored: &StoredToken) -> Option<Renewal> {
         let unsaved = self.unsaved().take()?;
@@ -252,22 +233,3 @@ impl Shared {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// Whether a new sign-in is what helps.
-fn needs_sign_in(response: &ErrorResponse) -> bool {
-    match response.aadsts() {
-        Some(number) if SIGN_IN.contains(&number) => true,
-        // A missing consent or a policy: both are `invalid_grant` too, and remain after a sign-in.
-        Some(number) if aadsts::entry(number).is_some() => false,
-        _ => matches!(
-            response.error(),
-            "invalid_grant" | "interaction_required" | "login_required"
-        ),
-    }
-}
-
-/// Class R of facts F, as far as a refresh token can meet it.
-const SIGN_IN: [u32; 15] = [
-    50_055, 50_072, 50_074, 50_076, 50_078, 50_079, 50_089, 50_126, 50_173, 65_004, 70_000, 70_008,
-    70_043, 700_082, 700_084,
-];

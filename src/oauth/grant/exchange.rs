@@ -23,6 +23,8 @@ pub(in crate::oauth) struct Exchange {
     pub(in crate::oauth) endpoint: EndpointUrl,
     pub(in crate::oauth) http: HttpClient,
     timeout: Duration,
+    /// A person can sign in again when the service wants that.
+    signs_in: bool,
 }
 
 impl Exchange {
@@ -38,6 +40,7 @@ impl Exchange {
             endpoint: settings.token_url.clone(),
             http,
             timeout: settings.timeout,
+            signs_in: settings.way.signs_in(),
         })
     }
 
@@ -51,6 +54,7 @@ impl Exchange {
             http: HttpClient::direct(&endpoint, ca_file, settings.timeout)?,
             endpoint,
             timeout: settings.timeout,
+            signs_in: settings.way.signs_in(),
         })
     }
 
@@ -100,7 +104,7 @@ impl Exchange {
                 self.explain_transport(error)
             }
             RequestTokenError::Request(HttpError::Status(answer)) => {
-                explain_status(self.endpoint.host(), &answer, sent)
+                self.explain_status(&answer, sent)
             }
             RequestTokenError::Request(HttpError::WebPage(status)) => {
                 TokenError::Retry(RetryError::WebPage {
@@ -146,42 +150,47 @@ impl Exchange {
             }
         })
     }
-}
 
-fn explain_status<'s>(
-    host: &str,
-    answer: &Answer,
-    sent: impl IntoIterator<Item = &'s Secret>,
-) -> TokenError {
-    let status = answer.status;
-    let response = ErrorResponse::decode(&answer.body, sent);
-    let (host_name, code) = (Box::from(host), status.as_u16());
-    if http::is_busy(status) {
-        let silent_limit =
-            (status == StatusCode::TOO_MANY_REQUESTS).then_some(TOO_MANY_REQUESTS_WAIT);
-        return TokenError::Retry(RetryError::Busy {
-            host: host_name,
-            status: code,
-            retry_after: answer.retry_after.or(silent_limit),
-            response: response.map(Arc::new),
-        });
-    }
-    if status.is_redirection() {
-        return TokenError::Retry(RetryError::Redirect {
-            host: host_name,
-            status: code,
-        });
-    }
-    match response {
-        Some(response) => TokenError::from_response(host, response, answer.retry_after),
-        None if status.is_client_error() => TokenError::Operator(OperatorError::NotAnEndpoint {
-            host: host_name,
-            status: code,
-        }),
-        None => TokenError::Fault(FaultError::NotUnderstood {
-            host: host_name,
-            status: code,
-        }),
+    fn explain_status<'s>(
+        &self,
+        answer: &Answer,
+        sent: impl IntoIterator<Item = &'s Secret>,
+    ) -> TokenError {
+        let host = self.endpoint.host();
+        let status = answer.status;
+        let response = ErrorResponse::decode(&answer.body, sent);
+        let (host_name, code) = (Box::from(host), status.as_u16());
+        if http::is_busy(status) {
+            let silent_limit =
+                (status == StatusCode::TOO_MANY_REQUESTS).then_some(TOO_MANY_REQUESTS_WAIT);
+            return TokenError::Retry(RetryError::Busy {
+                host: host_name,
+                status: code,
+                retry_after: answer.retry_after.or(silent_limit),
+                response: response.map(Arc::new),
+            });
+        }
+        if status.is_redirection() {
+            return TokenError::Retry(RetryError::Redirect {
+                host: host_name,
+                status: code,
+            });
+        }
+        match response {
+            Some(response) => {
+                TokenError::from_response(host, response, answer.retry_after, self.signs_in)
+            }
+            None if status.is_client_error() => {
+                TokenError::Operator(OperatorError::NotAnEndpoint {
+                    host: host_name,
+                    status: code,
+                })
+            }
+            None => TokenError::Fault(FaultError::NotUnderstood {
+                host: host_name,
+                status: code,
+            }),
+        }
     }
 }
 

@@ -117,9 +117,9 @@ impl Managed {
             || matches!(response.error(), "temporarily_unavailable" | "server_error");
         if is_entras {
             let host = self.exchange.endpoint.host();
-            return TokenError::from_response(host, response, answer.retry_after);
+            return TokenError::from_response(host, response, answer.retry_after, false);
         }
-        TokenError::Operator(OperatorError::Refused {
+        TokenError::Operator(OperatorError::Platform {
             remedy: self.remedy(&response, answer.status),
             response: Arc::new(response),
         })

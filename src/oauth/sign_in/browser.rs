@@ -77,7 +77,7 @@ impl SignIn {
             Answer::Code(code) => code,
             Answer::Refused(response) => {
                 let host = self.authorize_url.url().host_str().unwrap_or_default();
-                let error = TokenError::from_response(host, response, None);
+                let error = TokenError::from_response(host, response, None, true);
                 return Err(SignInError::explain(error, registered));
             }
         };

@@ -11,6 +11,8 @@ use crate::queue::QueueId;
 pub enum IncidentKind {
     /// An account cannot send.
     Account,
+    /// What an account gets tokens with runs out.
+    Credential,
     /// `queue.max_messages` comes near.
     QueueMessages,
     /// `queue.max_bytes` comes near.
@@ -37,7 +39,7 @@ pub struct Finding {
     pub kind: IncidentKind,
     /// Which account; empty for what is nobody's.
     pub account: String,
-    /// `blocked`, `throttled`, `paused`; `warning` for a bound.
+    /// `blocked`, `throttled`, `paused`; `warning` for a bound; `warning` or `expired` for a credential.
     pub state: String,
     /// What kind of trouble.
     pub cause: String,
@@ -139,8 +141,9 @@ pub struct Owed {
 }
 
 impl IncidentKind {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Account,
+        Self::Credential,
         Self::QueueMessages,
         Self::QueueBytes,
         Self::QueueDisk,
@@ -150,6 +153,7 @@ impl IncidentKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Account => "account",
+            Self::Credential => "credential",
             Self::QueueMessages => "queue_messages",
             Self::QueueBytes => "queue_bytes",
             Self::QueueDisk => "queue_disk",
@@ -200,7 +204,7 @@ impl Incident {
     }
 
     /// Until it was over, by the wall clock.
-    pub(in crate::queue) fn lasted(&self) -> Duration {
+    pub(crate) fn lasted(&self) -> Duration {
         let until = self.recovered_at.unwrap_or(self.last_at);
         Duration::try_from(until.duration_since(self.opened_at)).unwrap_or_default()
     }

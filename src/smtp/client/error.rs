@@ -1,7 +1,7 @@
 //! Why a session with an upstream server came to nothing.
 
 use crate::smtp::Reply;
-use crate::smtp::client::Step;
+use crate::smtp::client::{ErrorChallenge, Step};
 
 /// Each variant is a cause with a remedy of its own; none of them is a recipient's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,10 +35,12 @@ pub enum ClientError {
     #[error("the server does not offer AUTH XOAUTH2; check host and port")]
     XoauthNotOffered,
     /// 4yz: try again later. 5yz: the token, the mailbox or the tenant is at fault.
-    #[error("the server refused the authentication: {reply}")]
+    #[error("the server refused the authentication: {reply}{}", aside(challenge.as_ref()))]
     AuthRefused {
         /// What it said in the end.
         reply: Reply,
+        /// What it said of the token before.
+        challenge: Option<ErrorChallenge>,
     },
     /// 4yz or 5yz before the content was sent to its end: it is meant for the message, but the session
     /// cannot go on.
@@ -66,4 +68,20 @@ pub enum ClientError {
     /// The shell called something that does not fit the last event; nothing was changed.
     #[error("call out of turn: the session is not in a state for it")]
     OutOfTurn,
+}
+
+impl ClientError {
+    /// The reply to AUTH, with what the server said of the token before it; `None` for another error.
+    pub fn refusal(&self) -> Option<String> {
+        match self {
+            Self::AuthRefused { reply, challenge } => {
+                Some(format!("{reply}{}", aside(challenge.as_ref())))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn aside(challenge: Option<&ErrorChallenge>) -> String {
+    challenge.map_or_else(String::new, |challenge| format!(" ({challenge})"))
 }

@@ -2,6 +2,7 @@
 //! octets and [`Event`]s out.
 
 mod capabilities;
+mod challenge;
 mod error;
 mod output;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use crate::smtp::line::AUTH_LINE_MAX_OCTETS;
 use crate::smtp::{Reply, Severity, xoauth2_response};
 
 pub use capabilities::Capabilities;
+pub use challenge::ErrorChallenge;
 pub use error::ClientError;
 use output::Output;
 pub use transaction::TransactionOutcome;
@@ -134,8 +136,8 @@ enum Auth {
     Announced(Secret),
     /// The response went in a line of its own.
     Response,
-    /// An error challenge was answered with an empty line, as XOAUTH2 wants it.
-    ErrorChallenge,
+    /// An error challenge was answered with an empty line, as XOAUTH2 wants it; what could be read of it.
+    ErrorChallenge(Option<ErrorChallenge>),
 }
 
 impl Client {
@@ -380,9 +382,16 @@ impl Client {
             (Auth::Announced(response), 334) => self.respond(&response),
             (Auth::Initial(_) | Auth::Response, 334) => {
                 self.output.put(b"\r\n");
-                self.state = State::Auth(Auth::ErrorChallenge);
+                let challenge = ErrorChallenge::decode(&reply);
+                self.state = State::Auth(Auth::ErrorChallenge(challenge));
             }
-            (_, 400..) => return Err(ClientError::AuthRefused { reply }),
+            (Auth::ErrorChallenge(challenge), 400..) => {
+                return Err(ClientError::AuthRefused { reply, challenge });
+            }
+            (_, 400..) => {
+                let challenge = None;
+                return Err(ClientError::AuthRefused { reply, challenge });
+            }
             _ => {
                 let step = Some(Step::Auth);
                 return Err(ClientError::Unexpected { step, reply });

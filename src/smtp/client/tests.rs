@@ -155,7 +155,12 @@ fn an_error_challenge_is_answered_and_the_refusal_reported() {
     );
     assert_eq!(client.expecting(), Some(Step::Auth));
     match give(&mut client, "535 5.7.8 no").0 {
-        Err(ClientError::AuthRefused { reply }) => assert_eq!(reply.to_string(), "535 5.7.8 no"),
+        Err(error @ ClientError::AuthRefused { .. }) => {
+            assert_eq!(
+                error.refusal().as_deref(),
+                Some("535 5.7.8 no (status 401)")
+            );
+        }
         other => panic!("{other:?}"),
     }
     client.quit().unwrap();

@@ -1,5 +1,6 @@
 //! Every reply on record, and what is done about it.
 
+mod errors_page;
 mod page;
 mod records;
 

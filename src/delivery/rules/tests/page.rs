@@ -36,7 +36,8 @@ const SANDBOX: &str = "
 Send to `fault+NAME@any.domain` (`-` is as good as `_`) or `fault+CODE@any.domain`, and the sandbox answers in these
 words: at the end of data if the reply belongs there, else at RCPT. `POST /control/smtp {\"documented\": \"NAME\",
 \"count\": 1}` gives it where Exchange gives it, at AUTH for instance. Of several with one code the code stands for the
-first. Where only a code is on record (High Volume Email), the words are the sandbox's.
+first. Where only a code is on record (High Volume Email), the words are the sandbox's. Before `google_token_refused` at
+AUTH goes Google's error challenge, a 334 with JSON, which the client has to answer with an empty line.
 
 | name | at | reply |
 | --- | --- | --- |
@@ -64,9 +65,10 @@ fn pause(pause: &PausePolicy) -> String {
     format!("{state}, {first} to {longest}, by {probe}")
 }
 
-fn row(page: &mut String, rule: &Rule) {
+/// The replies that a rule is about.
+pub(super) fn replies(rule: &Rule) -> String {
     let replies: Vec<_> = rule.when.iter().map(ToString::to_string).collect();
-    let replies = match rule.key {
+    match rule.key {
         "accepted" => "`2yz` (at the end of data)".to_owned(),
         "undecided" => "`2yz`, `3yz` (before it)".to_owned(),
         "unknown_at_connect" => "any other (at the opening)".to_owned(),
@@ -76,15 +78,23 @@ fn row(page: &mut String, rule: &Rule) {
         "unknown_recipient_refusal" => "any other `5yz` (at RCPT)".to_owned(),
         "unknown_refusal" => "any other `5yz`".to_owned(),
         _ => replies.join("<br>"),
-    };
+    }
+}
+
+/// A bar would end the cell.
+pub(super) fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+fn row(page: &mut String, rule: &Rule) {
+    let replies = replies(rule);
     let mut verdict = word(rule.verdict).to_owned();
     if let Some(policy) = rule.verdict.pause() {
         verdict.push_str(": ");
         verdict.push_str(&pause(&policy));
     }
     let (key, sentence) = (rule.key, rule.sentence);
-    // A bar would end the cell.
-    let remedy = rule.remedy.replace('|', "\\|");
+    let remedy = cell(rule.remedy);
     writeln!(
         page,
         "| `{key}` | {replies} | {verdict} | {sentence} | {remedy} |"
@@ -117,14 +127,18 @@ fn page() -> String {
 
 #[test]
 fn the_docs_page_is_what_the_tables_say() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/replies.md");
-    let made = page();
+    is_written("docs/replies.md", &page());
+}
+
+/// Writes it when asked to, else compares.
+pub(super) fn is_written(file: &str, made: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("EXORELAY_WRITE_DOCS").is_some() {
-        std::fs::write(&path, &made).unwrap();
+        std::fs::write(&path, made).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         found == made,
-        "docs/replies.md is stale: EXORELAY_WRITE_DOCS=1 cargo test --lib docs_page"
+        "{file} is stale: EXORELAY_WRITE_DOCS=1 cargo test --lib docs_page"
     );
 }

@@ -124,6 +124,10 @@ pub(super) const RECORDS: &[Record] = &[
     (Rcpt(0), "550 5.5.105 External sending is not supported", "hve_external_recipient", "fail recipient"),
     // G.4
     (Auth, "535 5.7.8 Username and Password not accepted", "google_token_refused", "refresh token"),
+    (Auth, "534 5.7.14 Please log in via your web browser and then try again", "google_browser_sign_in", "pause account"),
+    (Auth, "454 4.7.0 Too many login attempts, please try again later. a1-2b.3 - gsmtp", "google_sign_ins", "pause account"),
+    (Mail, "421 4.7.0 Our system has detected an unusual rate of unsolicited mail originating from your IP address. - gsmtp", "google_unsolicited", "pause account"),
+    (Ehlo, "421 4.7.0 Try again later, closing connection. (EHLO) a1-2b.3 - gsmtp", "google_busy", "pause account"),
     (EndOfData, "550 5.4.5 Daily user sending limit exceeded", "google_day_quota", "pause account"),
     // Recipients and addresses
     (Rcpt(0), "550 5.1.1 RESOLVER.ADR.RecipNotFound; not found", "recipient_unknown", "fail recipient"),

@@ -134,7 +134,7 @@ async fn key_that_is_not_taken_is_not_shown() {
     let agent = Agent::new("FOLDER/good.key").await;
     std::fs::write(agent.folder.path().join("good.key"), "b3RoZXI=").unwrap();
     let error = agent.managed.obtain().await.unwrap_err();
-    let TokenError::Operator(OperatorError::Refused { remedy, .. }) = &error else {
+    let TokenError::Operator(OperatorError::Platform { remedy, .. }) = &error else {
         panic!("{error:?}");
     };
     assert!(remedy.contains("himdsd"), "{error}");

@@ -115,7 +115,7 @@ async fn refusals_end_it_at_once() {
     let (_, _, ended) = run(900, expired).await;
     assert!(matches!(ended, Err(Failure::SignIn(SignInError::Expired))));
 
-    let refused = TokenError::from_response("h", response("invalid_client"), None);
+    let refused = TokenError::from_response("h", response("invalid_client"), None, true);
     let (asked, troubles, ended) = run(900, vec![Err(refused)]).await;
     assert_eq!((asked.len(), troubles), (1, 0));
     assert!(matches!(ended, Err(Failure::Token(_))));

@@ -143,13 +143,13 @@ async fn errors_on_the_redirect_are_explained_as_those_of_the_token_endpoint() {
 
     let consent = "error=consent_required&error_description=AADSTS65001%3A+No+consent.";
     let error = sign_in.redeem(&authorization, answer(consent)).await;
-    let Err(SignInError::Token(TokenError::Operator(OperatorError::Refused { response, remedy }))) =
+    let Err(SignInError::Token(TokenError::Operator(OperatorError::Refused { response, known }))) =
         error
     else {
         panic!("{error:?}");
     };
     assert_eq!(response.aadsts(), Some(65_001));
-    assert!(remedy.contains("consent"), "{remedy}");
+    assert!(known.remedy.contains("consent"), "{}", known.remedy);
 }
 
 #[tokio::test]
