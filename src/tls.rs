@@ -4,17 +4,24 @@
 //! here: TLS 1.2 and 1.3, the trust store of the system through `rustls-platform-verifier`, and
 //! the roots of a `ca_file` where one is set.
 
+mod certificate;
+mod witness;
+
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
+
+pub use certificate::{Certificate, Name};
+pub use witness::{Distrust, DistrustKind, Seen, Witness};
 
 /// A client configuration cannot be made; every variant is for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -93,19 +100,35 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// Where the system has no roots at all, a `ca_file` alone is enough. Both are read here and now (a
 /// short blocking read): a changed bundle takes effect with the next configuration.
 pub fn client_config(extra_roots: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+    with_verifier(Arc::new(verifier(extra_roots)?))
+}
+
+/// As [`client_config`], for one connection of somebody who wants to know whom it leads to.
+pub fn witnessed_client_config(
+    extra_roots: Option<&Path>,
+) -> Result<(Arc<ClientConfig>, Arc<Witness>), TlsError> {
+    let witness = Arc::new(Witness::new(Arc::new(verifier(extra_roots)?)));
+    let config = with_verifier(Arc::clone(&witness) as Arc<dyn ServerCertVerifier>)?;
+    Ok((config, witness))
+}
+
+fn verifier(extra_roots: Option<&Path>) -> Result<Verifier, TlsError> {
     let extra_roots = match extra_roots {
         Some(path) => read_roots(path)?,
         None => Vec::new(),
     };
     // The extra roots were each checked, so the only failure left is a trust store without content.
-    let verifier = Verifier::new_with_extra_roots(extra_roots, provider())
-        .map_err(|source| TlsError::NoSystemRoots { source })?;
-    // `dangerous` only means that a verifier is named explicitly; this one checks everything.
+    Verifier::new_with_extra_roots(extra_roots, provider())
+        .map_err(|source| TlsError::NoSystemRoots { source })
+}
+
+fn with_verifier(verifier: Arc<dyn ServerCertVerifier>) -> Result<Arc<ClientConfig>, TlsError> {
+    // `dangerous` only means that a verifier is named explicitly; ours check everything.
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|source| TlsError::Setup { source })?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     Ok(Arc::new(config))
 }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use oauth2::http::{self, HeaderMap, StatusCode, header};
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::redirect;
+use rustls::ClientConfig;
 use zeroize::Zeroizing;
 
 use super::endpoint::EndpointUrl;
@@ -85,8 +86,19 @@ impl HttpClient {
         } else {
             tls::untrusting_client_config()
         };
+        let tls = tls.map_err(SettingsError::Tls)?;
+        Self::with_tls(endpoint, &tls, timeout, proxy)
+    }
+
+    /// With a configuration of one's own.
+    pub(super) fn with_tls(
+        endpoint: &EndpointUrl,
+        tls: &ClientConfig,
+        timeout: Duration,
+        proxy: Option<&Proxy>,
+    ) -> Result<Self, SettingsError> {
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured((*tls.map_err(SettingsError::Tls)?).clone())
+            .tls_backend_preconfigured(tls.clone())
             .user_agent(concat!("exorelay/", env!("CARGO_PKG_VERSION")))
             // A request carries the secret; it goes where the settings say and nowhere else.
             .redirect(redirect::Policy::none())
@@ -111,6 +123,13 @@ impl HttpClient {
     /// What requests go through, if that was set.
     pub(super) fn proxy(&self) -> Option<&str> {
         self.proxy.as_deref()
+    }
+
+    /// What the server's clock says, whatever it answers to a request that asks for nothing.
+    pub(super) async fn date(&self, endpoint: &EndpointUrl) -> reqwest::Result<Option<Timestamp>> {
+        let response = self.client.get(endpoint.as_str()).send().await?;
+        let date = response.headers().get(header::DATE);
+        Ok(date.and_then(|value| http_date(value.to_str().ok()?)))
     }
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {

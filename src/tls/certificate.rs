@@ -1,0 +1,246 @@
+//! What a certificate says of itself (RFC 5280 section 4.1), for people who look for a mistake. Nothing is
+//! trusted because of it.
+
+use std::fmt;
+
+/// Names in a certificate, in the peer's own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Whom it was issued to.
+    pub subject: Name,
+    /// Who issued it: an inspecting proxy writes its own name here.
+    pub issuer: Name,
+    /// The host names it is for, the first few of them.
+    pub hosts: Vec<String>,
+}
+
+/// A distinguished name, as far as people look at it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Name {
+    /// `CN`.
+    pub common_name: Option<String>,
+    /// `O`.
+    pub organization: Option<String>,
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.common_name, &self.organization) {
+            (Some(name), Some(organization)) => write!(f, "{name} ({organization})"),
+            (Some(name), None) | (None, Some(name)) => f.write_str(name),
+            (None, None) => f.write_str("somebody without a name"),
+        }
+    }
+}
+
+const INTEGER: u8 = 0x02;
+const OCTET_STRING: u8 = 0x04;
+const OBJECT: u8 = 0x06;
+const UTF8_STRING: u8 = 0x0c;
+const PRINTABLE_STRING: u8 = 0x13;
+const IA5_STRING: u8 = 0x16;
+const BMP_STRING: u8 = 0x1e;
+const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+/// `[0] EXPLICIT Version`.
+const VERSION: u8 = 0xa0;
+/// `[3] EXPLICIT Extensions`.
+const EXTENSIONS: u8 = 0xa3;
+/// `[2] IMPLICIT IA5String` of a `GeneralName`.
+const DNS_NAME: u8 = 0x82;
+
+/// 2.5.4.3
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+/// 2.5.4.10
+const ORGANIZATION: &[u8] = &[0x55, 0x04, 0x0a];
+/// 2.5.29.17
+const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+
+/// Some services put hundreds into one certificate.
+const HOSTS_MAX: usize = 8;
+
+impl Certificate {
+    /// Reads the names of a DER certificate; `None` when it is none.
+    pub fn decode(der: &[u8]) -> Option<Self> {
+        let mut fields = Der(Der(Der(der).value(SEQUENCE)?).value(SEQUENCE)?);
+        let _ = fields.value(VERSION);
+        fields.value(INTEGER)?;
+        // The algorithm of the signature.
+        fields.value(SEQUENCE)?;
+        let issuer = Name::decode(fields.value(SEQUENCE)?);
+        // How long it is valid.
+        fields.value(SEQUENCE)?;
+        let subject = Name::decode(fields.value(SEQUENCE)?);
+        let mut hosts = Vec::new();
+        for (tag, content) in fields {
+            if tag == EXTENSIONS {
+                hosts = hosts_in(content).unwrap_or_default();
+            }
+        }
+        Some(Self {
+            subject,
+            issuer,
+            hosts,
+        })
+    }
+}
+
+impl Name {
+    /// `SEQUENCE OF SET OF SEQUENCE { type, value }`; of several values of a kind the last one counts.
+    fn decode(der: &[u8]) -> Self {
+        let mut name = Self::default();
+        let mut sets = Der(der);
+        while let Some(set) = sets.value(SET) {
+            let mut attributes = Der(set);
+            while let Some(attribute) = attributes.value(SEQUENCE) {
+                let mut attribute = Der(attribute);
+                let kind = attribute.value(OBJECT);
+                let value = attribute.next().and_then(|(tag, value)| text(tag, value));
+                match kind {
+                    Some(COMMON_NAME) => name.common_name = value,
+                    Some(ORGANIZATION) => name.organization = value,
+                    _ => {}
+                }
+            }
+        }
+        name
+    }
+}
+
+fn text(tag: u8, value: &[u8]) -> Option<String> {
+    match tag {
+        UTF8_STRING | PRINTABLE_STRING | IA5_STRING => {
+            Some(String::from_utf8_lossy(value).into_owned())
+        }
+        BMP_STRING => {
+            let units = value.chunks_exact(2).map(|pair| match pair {
+                [high, low] => u16::from_be_bytes([*high, *low]),
+                _ => 0,
+            });
+            Some(String::from_utf16_lossy(&units.collect::<Vec<_>>()))
+        }
+        _ => None,
+    }
+}
+
+fn hosts_in(extensions: &[u8]) -> Option<Vec<String>> {
+    let mut extensions = Der(Der(extensions).value(SEQUENCE)?);
+    while let Some(extension) = extensions.value(SEQUENCE) {
+        let mut extension = Der(extension);
+        if extension.value(OBJECT) != Some(SUBJECT_ALT_NAME) {
+            continue;
+        }
+        let mut names = Vec::new();
+        for (tag, content) in extension {
+            if tag != OCTET_STRING {
+                continue;
+            }
+            let general = Der(Der(content).value(SEQUENCE)?);
+            for (tag, name) in general {
+                if tag == DNS_NAME && names.len() < HOSTS_MAX {
+                    names.push(String::from_utf8_lossy(name).into_owned());
+                }
+            }
+        }
+        return Some(names);
+    }
+    None
+}
+
+/// What is left of a sequence of values (ITU-T X.690), one after the other.
+struct Der<'d>(&'d [u8]);
+
+impl<'d> Der<'d> {
+    /// The next value, if it has this tag; else it is still there.
+    fn value(&mut self, tag: u8) -> Option<&'d [u8]> {
+        if self.0.first() != Some(&tag) {
+            return None;
+        }
+        self.next().map(|(_, content)| content)
+    }
+}
+
+impl<'d> Iterator for Der<'d> {
+    type Item = (u8, &'d [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (tag, rest) = self.0.split_first()?;
+        let (first, rest) = rest.split_first()?;
+        let (length, rest) = match usize::from(*first) {
+            short @ ..=0x7f => (short, rest),
+            // More than four octets would be a certificate of gigabytes.
+            long @ 0x81..=0x84 => {
+                let (octets, rest) = rest.split_at_checked(long - 0x80)?;
+                let length = octets
+                    .iter()
+                    .fold(0, |sum, octet| sum << 8 | usize::from(*octet));
+                (length, rest)
+            }
+            _ => return None,
+        };
+        let (content, rest) = rest.split_at_checked(length)?;
+        self.0 = rest;
+        Some((*tag, content))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rcgen::{DnType, Issuer, KeyPair};
+
+    use super::*;
+
+    fn issued() -> rcgen::Certificate {
+        let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        authority.distinguished_name = rcgen::DistinguishedName::new();
+        authority
+            .distinguished_name
+            .push(DnType::CommonName, "Inspection CA");
+        authority
+            .distinguished_name
+            .push(DnType::OrganizationName, "Contoso Öl");
+        let issuer = Issuer::new(authority, KeyPair::generate().unwrap());
+        let hosts = ["smtp.office365.com", "outlook.office.com"];
+        let mut subject = rcgen::CertificateParams::new(hosts.map(str::to_owned)).unwrap();
+        subject.distinguished_name = rcgen::DistinguishedName::new();
+        subject
+            .distinguished_name
+            .push(DnType::CommonName, "outlook.com");
+        subject
+            .signed_by(&KeyPair::generate().unwrap(), &issuer)
+            .unwrap()
+    }
+
+    #[test]
+    fn names_are_read() {
+        let certificate = Certificate::decode(issued().der()).unwrap();
+        assert_eq!(certificate.issuer.to_string(), "Inspection CA (Contoso Öl)");
+        assert_eq!(certificate.subject.to_string(), "outlook.com");
+        assert_eq!(
+            certificate.hosts,
+            ["smtp.office365.com", "outlook.office.com"]
+        );
+    }
+
+    #[test]
+    fn what_is_cut_off_is_no_certificate() {
+        let der = issued().der().to_vec();
+        for length in 0..der.len() {
+            assert_eq!(Certificate::decode(&der[..length]), None, "{length}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_do_harm(octets in prop::collection::vec(any::<u8>(), 0..300), at in 0_usize..900) {
+            let _ = Certificate::decode(&octets);
+            let mut der = issued().der().to_vec();
+            let at = at.min(der.len() - 1);
+            for (octet, other) in der[at..].iter_mut().zip(&octets) {
+                *octet = *other;
+            }
+            let _ = Certificate::decode(&der);
+        }
+    }
+}
