@@ -7,6 +7,7 @@
 //! To add a command: a file with a `clap::Args` struct and `fn run(self, context: &Context) ->
 //! Result<(), CliError>`, a variant of [`Command`], and its line in [`Command::run`].
 
+mod check;
 mod config;
 mod context;
 mod demo;
@@ -16,10 +17,13 @@ mod output;
 mod progress;
 mod queue;
 mod run;
+mod sample;
 mod sandbox;
+mod send_test;
 mod sender;
 mod signals;
 mod status;
+mod submit;
 mod text;
 
 use std::ffi::OsString;
@@ -55,6 +59,8 @@ enum Command {
     Demo(demo::Args),
     Sandbox(sandbox::Args),
     Config(config::Args),
+    Check(check::Args),
+    SendTest(send_test::Args),
     Queue(queue::Args),
     History(history::Args),
     Sender(sender::Args),
@@ -68,6 +74,8 @@ impl Command {
             Self::Demo(args) => args.run(context),
             Self::Sandbox(args) => args.run(context),
             Self::Config(args) => args.run(context),
+            Self::Check(args) => args.run(context),
+            Self::SendTest(args) => args.run(context),
             Self::Queue(args) => args.run(context),
             Self::History(args) => args.run(context),
             Self::Sender(args) => args.run(context),

@@ -39,6 +39,7 @@ use std::path::Path;
 pub use account::{Access, Account, Oauth, Provider};
 
 pub use error::{ConfigError, Origin, Problem};
+pub(crate) use files::{exposed, is_readable_by_all};
 pub use listener::{BareNewline, Listener, ListenerAuth, ListenerTls};
 pub use operation::{Admin, Alert, Bounce, BounceTo, Log, LogFormat, TokenStore};
 pub use parts::PartError;
@@ -48,8 +49,8 @@ pub use sender::{Sender, SenderPolicy};
 pub use settings::Settings;
 pub use show::Provenance;
 pub use upstream::{Timeouts, Upstream, UpstreamTls};
-pub(crate) use value::parse_duration;
 pub use value::{AddressPattern, ListenAddress};
+pub(crate) use value::{is_guid, is_loopback_host, parse_duration};
 
 use layers::Merged;
 use reader::{Report, Table};

@@ -6,9 +6,12 @@
 )]
 
 mod bench;
+mod check;
+mod clinic;
 mod config;
 mod hands;
 mod queue;
+mod send_test;
 mod sender;
 mod status;
 mod transfer;
@@ -29,6 +32,8 @@ fn help_mentions_every_command() {
                 "history",
                 "sender",
                 "status",
+                "check",
+                "send-test",
                 "--config",
                 "78 bad configuration",
             ][..],
@@ -73,6 +78,14 @@ fn help_mentions_every_command() {
             &["--state", "--account", "--json", "deferred"],
         ),
         (&["status", "--help"], &["--json", "75"]),
+        (
+            &["check", "--help"],
+            &["--send", "--json", "--bundle", "skipped"],
+        ),
+        (
+            &["send-test", "--help"],
+            &["--to", "--from", "--account", "--timeout", "69"],
+        ),
     ] {
         let output = exorelay(arguments).output().unwrap();
         assert_exit(&output, 0);
