@@ -228,6 +228,8 @@ fn barrier(reason: &Unreachable) -> Barrier {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind::{ConnectionRefused, NetworkUnreachable, TimedOut};
+
     use super::*;
 
     #[test]
@@ -237,7 +239,6 @@ mod tests {
             let tried = kinds.iter().map(|kind| (address, io::Error::from(*kind)));
             barrier(&Unreachable::NoAnswer(tried.collect()))
         };
-        use io::ErrorKind::{ConnectionRefused, NetworkUnreachable, TimedOut};
         assert_eq!(tried(&[NetworkUnreachable, TimedOut]), Barrier::Silent);
         assert_eq!(
             tried(&[TimedOut, TimedOut, ConnectionRefused]),

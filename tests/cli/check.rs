@@ -420,6 +420,15 @@ async fn a_right_that_is_missing_shows_at_the_message_only() {
     findings.assert_failed("message", &["432 4.3.2", "connections"]);
     assert!(!findings.wrong("message").1.contains("daemon"));
 
+    let daemon = clinic.daemon().await;
+    let (code, findings) = clinic.findings(&["--send", &to]).await;
+    assert_eq!(code, 69);
+    findings.assert_failed(
+        "message",
+        &["432 4.3.2", "The running daemon has connections"],
+    );
+    drop(daemon);
+
     let to = send("recipient_unknown");
     let (code, findings) = clinic.findings(&["--send", &to]).await;
     assert_eq!(code, 1);

@@ -6,6 +6,7 @@ use std::process::Output;
 
 use exorelay::sandbox::{Sandbox, Settings};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::bench::exorelay;
 
@@ -76,4 +77,34 @@ impl Clinic {
         let output = tokio::task::spawn_blocking(move || command.output()).await;
         output.unwrap().unwrap()
     }
+
+    /// The daemon at work, until it is dropped.
+    pub(crate) async fn daemon(&self) -> Daemon {
+        let mut command = tokio::process::Command::from(exorelay(&["run"]));
+        let mut child = command
+            .env("EXORELAY_CONFIG", self.config())
+            .env("EXORELAY_LISTENER__LOCAL__ADDRESS", "127.0.0.1:0")
+            .stderr(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut seen = String::new();
+        loop {
+            let line = log.next_line().await.unwrap();
+            let line = line.unwrap_or_else(|| panic!("the daemon did not start:\n{seen}"));
+            seen.push_str(&line);
+            if line.contains(" ready ") {
+                break;
+            }
+        }
+        // Read on, or the daemon would wait for room in the pipe.
+        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        Daemon { _child: child }
+    }
+}
+
+/// Killed when it is dropped.
+pub(crate) struct Daemon {
+    _child: tokio::process::Child,
 }

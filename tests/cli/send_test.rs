@@ -7,37 +7,6 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use crate::bench::{Bench, ask, assert_complains, assert_exit, exorelay, stderr, stdout};
 use crate::clinic::Clinic;
 
-impl Clinic {
-    /// The daemon at work, until it is dropped.
-    async fn daemon(&self) -> Daemon {
-        let mut command = tokio::process::Command::from(exorelay(&["run"]));
-        let mut child = command
-            .env("EXORELAY_CONFIG", self.config())
-            .env("EXORELAY_LISTENER__LOCAL__ADDRESS", "127.0.0.1:0")
-            .stderr(std::process::Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut seen = String::new();
-        loop {
-            let line = log.next_line().await.unwrap();
-            let line = line.unwrap_or_else(|| panic!("the daemon did not start:\n{seen}"));
-            seen.push_str(&line);
-            if line.contains(" ready ") {
-                break;
-            }
-        }
-        // Read on, or the daemon would wait for room in the pipe.
-        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-        Daemon { _child: child }
-    }
-}
-
-struct Daemon {
-    _child: tokio::process::Child,
-}
-
 #[tokio::test]
 async fn a_message_is_followed_until_it_is_delivered() {
     let clinic = Clinic::open().await;
