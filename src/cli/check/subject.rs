@@ -60,7 +60,7 @@ impl<'a> Subject<'a> {
                 "MAILBOX" | "FROM" => mailbox,
                 "APP_ID" if !app.is_empty() => app,
                 "OBJECT_ID" if !object.is_empty() => object,
-                "NAME" if before.ends_with("account.") => &self.account.name,
+                "NAME" if filled.ends_with("account.") => &self.account.name,
                 word => word,
             });
             rest = after;
