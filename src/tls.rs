@@ -6,7 +6,9 @@
 
 mod certificate;
 mod der;
+mod names;
 mod signer;
+mod witness;
 
 use std::error::Error;
 use std::fs::File;
@@ -14,6 +16,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
@@ -21,7 +24,9 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
 pub use certificate::{Certificate, PublicKey, RsaPublicKey};
+pub use names::{Name, Names};
 pub use signer::{KeyError, Padding, RSA_BITS, SignError, SigningKey, sha1, sha256};
+pub use witness::{Distrust, DistrustKind, Seen, Witness};
 
 /// A client configuration cannot be made; every variant is for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -100,19 +105,35 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// Where the system has no roots at all, a `ca_file` alone is enough. Both are read here and now (a
 /// short blocking read): a changed bundle takes effect with the next configuration.
 pub fn client_config(extra_roots: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+    with_verifier(Arc::new(verifier(extra_roots)?))
+}
+
+/// As [`client_config`], for one connection of somebody who wants to know whom it leads to.
+pub fn witnessed_client_config(
+    extra_roots: Option<&Path>,
+) -> Result<(Arc<ClientConfig>, Arc<Witness>), TlsError> {
+    let witness = Arc::new(Witness::new(Arc::new(verifier(extra_roots)?)));
+    let config = with_verifier(Arc::clone(&witness) as Arc<dyn ServerCertVerifier>)?;
+    Ok((config, witness))
+}
+
+fn verifier(extra_roots: Option<&Path>) -> Result<Verifier, TlsError> {
     let extra_roots = match extra_roots {
         Some(path) => read_roots(path)?,
         None => Vec::new(),
     };
     // The extra roots were each checked, so the only failure left is a trust store without content.
-    let verifier = Verifier::new_with_extra_roots(extra_roots, provider())
-        .map_err(|source| TlsError::NoSystemRoots { source })?;
-    // `dangerous` only means that a verifier is named explicitly; this one checks everything.
+    Verifier::new_with_extra_roots(extra_roots, provider())
+        .map_err(|source| TlsError::NoSystemRoots { source })
+}
+
+fn with_verifier(verifier: Arc<dyn ServerCertVerifier>) -> Result<Arc<ClientConfig>, TlsError> {
+    // `dangerous` only means that a verifier is named explicitly; ours check everything.
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|source| TlsError::Setup { source })?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     Ok(Arc::new(config))
 }

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -17,9 +15,11 @@ use crate::cli::output::say;
 use crate::cli::run::{runtime, serve};
 use crate::cli::sandbox::{cannot_start, settings_for};
 use crate::cli::signals::Signals;
+use crate::cli::submit::submit;
 use crate::cli::{CliError, Exit};
 use crate::config;
 use crate::listener::Inherited;
+use crate::mail::Mailbox;
 use crate::oauth::TokenStatus;
 use crate::queue::{MessageDetail, MessageState, QueueId};
 use crate::relay::View;
@@ -167,7 +167,7 @@ async fn send_one(view: &Arc<View>, sandbox: &Sandbox) -> Result<(), CliError> {
         return Err(failed("no listener"));
     };
     say(&format!("listening            {address}\n"))?;
-    let id = timeout(PATIENCE, submit(address))
+    let id = timeout(PATIENCE, sample(address))
         .await
         .map_err(|_| failed("the daemon did not answer"))?
         .map_err(|error| failed(&format!("the message was not accepted: {error}")))?;
@@ -235,34 +235,11 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 /// As an old device would: HELO, no Date, no Message-ID.
-async fn submit(address: SocketAddr) -> std::io::Result<QueueId> {
-    let mut stream = BufReader::new(TcpStream::connect(address).await?);
-    let mut last = read_reply(&mut stream).await?;
-    for block in [
-        "HELO lobby-printer\r\n",
-        "MAIL FROM:<lobby-printer@sandbox.example>\r\n",
-        "RCPT TO:<you@sandbox.example>\r\n",
-        "DATA\r\n",
-        "Subject: Scan from the lobby\r\nTo: you@sandbox.example\r\n\r\nIt works.\r\n.\r\n",
-    ] {
-        stream.get_mut().write_all(block.as_bytes()).await?;
-        last = read_reply(&mut stream).await?;
-    }
-    stream.get_mut().write_all(b"QUIT\r\n").await?;
-    let id = last
-        .rsplit(' ')
-        .next()
-        .and_then(|word| QueueId::parse(word).ok());
-    id.ok_or_else(|| std::io::Error::other(last))
-}
-
-async fn read_reply(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
-    let mut line = String::new();
-    stream.read_line(&mut line).await?;
-    let line = line.trim_end().to_owned();
-    if line.starts_with('2') || line.starts_with('3') {
-        Ok(line)
-    } else {
-        Err(std::io::Error::other(line))
-    }
+async fn sample(address: SocketAddr) -> Result<QueueId, String> {
+    let mailbox = |text| Mailbox::parse(text).map_err(|error| error.to_string());
+    let from = mailbox("lobby-printer@sandbox.example")?;
+    let to = mailbox("you@sandbox.example")?;
+    let content = "Subject: Scan from the lobby\r\nTo: you@sandbox.example\r\n\r\nIt works.\r\n";
+    let submitted = submit(address, "lobby-printer", (&from, &to), content).await;
+    submitted.map_err(|error| error.to_string())
 }

@@ -8,6 +8,7 @@
 //! Result<(), CliError>`, a variant of [`Command`], and its line in [`Command::run`].
 
 mod account;
+mod check;
 mod config;
 mod confirm;
 mod context;
@@ -19,10 +20,13 @@ mod output;
 mod progress;
 mod queue;
 mod run;
+mod sample;
 mod sandbox;
+mod send_test;
 mod sender;
 mod signals;
 mod status;
+mod submit;
 mod text;
 mod token;
 
@@ -60,6 +64,8 @@ enum Command {
     Sandbox(sandbox::Args),
     Config(config::Args),
     Login(login::Args),
+    Check(check::Args),
+    SendTest(send_test::Args),
     Queue(queue::Args),
     History(history::Args),
     Sender(sender::Args),
@@ -75,6 +81,8 @@ impl Command {
             Self::Sandbox(args) => args.run(context),
             Self::Config(args) => args.run(context),
             Self::Login(args) => args.run(context),
+            Self::Check(args) => args.run(context),
+            Self::SendTest(args) => args.run(context),
             Self::Queue(args) => args.run(context),
             Self::History(args) => args.run(context),
             Self::Sender(args) => args.run(context),

@@ -109,12 +109,12 @@ fn check_certificate(
 }
 
 /// The warning about a file with a secret in it.
-pub(super) fn exposed(path: &Path) -> String {
+pub(crate) fn exposed(path: &Path) -> String {
     let path = path.display();
     format!("every user of this machine can read {path}; remedy: chmod o-rwx {path}")
 }
 
 /// Whether the permissions of `path` let everybody read it.
-pub(super) fn is_readable_by_all(path: &Path) -> bool {
+pub(crate) fn is_readable_by_all(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
 }

@@ -42,6 +42,7 @@ pub use account::{Access, Account, Oauth, Provider};
 
 pub use error::{ConfigError, Origin, Problem};
 pub use expiry::{EXPIRY_WARNING_DAYS, days_until, runs_out};
+pub(crate) use files::{exposed, is_readable_by_all};
 pub use listener::{BareNewline, Listener, ListenerAuth, ListenerTls};
 pub use operation::{Admin, Alert, Bounce, BounceTo, Log, LogFormat, TokenStore};
 pub use parts::PartError;
@@ -51,8 +52,8 @@ pub use sender::{Sender, SenderPolicy};
 pub use settings::Settings;
 pub use show::Provenance;
 pub use upstream::{Timeouts, Upstream, UpstreamTls};
-pub(crate) use value::parse_duration;
 pub use value::{AddressPattern, ListenAddress};
+pub(crate) use value::{is_guid, is_loopback_host, parse_duration};
 
 use layers::Merged;
 use reader::{Report, Table};

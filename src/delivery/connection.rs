@@ -21,10 +21,14 @@ use crate::delivery::settings::{CONNECTION_AGE_MAX, CONNECTION_MESSAGES_MAX, IDL
 use crate::mail::Envelope;
 use crate::mail::rewrite::Changes;
 use crate::oauth::AccessToken;
-use crate::smtp::{Client, ClientError, ClientSettings, Event, Step, Tls, TransactionOutcome};
+use crate::smtp::{
+    Capabilities, Client, ClientError, ClientSettings, Event, Step, Tls, TransactionOutcome,
+};
 
 pub(super) use error::{ConnectionError, Interrupted};
-use wire::{Unasked, Wire, Written};
+pub use wire::Encryption;
+pub(super) use wire::Wire;
+use wire::{Unasked, Written};
 
 /// An open session with the upstream.
 pub(super) struct Connection {
@@ -82,8 +86,15 @@ impl Connection {
         config: &Arc<ClientConfig>,
         slot: Slot,
     ) -> Result<Self, ConnectionError> {
+        let mut connection = Self::new(wire, settings, slot);
+        connection.introduce(settings, config).await?;
+        Ok(connection)
+    }
+
+    /// On which nothing was said yet.
+    pub(super) fn new(wire: Wire, settings: &Settings, slot: Slot) -> Self {
         let opened_at = Instant::now();
-        let mut connection = Self {
+        Self {
             wire,
             machine: Client::new(ClientSettings {
                 ehlo_name: settings.ehlo_name.clone(),
@@ -96,20 +107,43 @@ impl Connection {
             messages: 0,
             final_dot: None,
             _slot: slot,
-        };
+        }
+    }
+
+    /// Goes on to the point where the remote wants to know who we are.
+    pub(super) async fn introduce(
+        &mut self,
+        settings: &Settings,
+        config: &Arc<ClientConfig>,
+    ) -> Result<(), ConnectionError> {
         if settings.tls == Tls::Implicit {
-            connection.handshake(&settings.host, config).await?;
+            self.handshake(&settings.host, config).await?;
         }
         loop {
-            match connection.next_event().await? {
+            match self.next_event().await? {
                 Event::UpgradeTls => {
-                    connection.handshake(&settings.host, config).await?;
-                    connection.machine.tls_established()?;
+                    self.handshake(&settings.host, config).await?;
+                    self.machine.tls_established()?;
                 }
-                Event::Authenticate => return Ok(connection),
+                Event::Authenticate => return Ok(()),
                 event => return Err(out_of_turn(&event)),
             }
         }
+    }
+
+    /// What the remote offered last.
+    pub(super) fn capabilities(&self) -> &Capabilities {
+        self.machine.capabilities()
+    }
+
+    /// How it is encrypted; none: not yet, or never.
+    pub(super) fn encryption(&self) -> Option<Encryption> {
+        self.wire.encryption
+    }
+
+    /// The step whose reply is waited for; none within a handshake.
+    pub(super) fn expecting(&self) -> Option<Step> {
+        self.machine.expecting()
     }
 
     /// Authenticates; afterwards messages can be sent.

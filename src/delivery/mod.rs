@@ -27,8 +27,10 @@ mod settings;
 mod status;
 mod tenant;
 mod trouble;
+mod visit;
 mod worker;
 
+pub use connection::Encryption;
 pub use dispatcher::Dispatcher;
 pub use known::{Known, SignInFault};
 pub use notices::{
@@ -42,3 +44,4 @@ pub use sender::{Rewrites, SenderPolicy};
 pub use settings::{Settings, Timeouts};
 pub use status::{Pace, Status, Throttled, TroubleStatus, UnknownReplies};
 pub use tenant::Tenant;
+pub use visit::{Barrier, Obstacle, Stage, Visit};

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use oauth2::http::{self, HeaderMap, StatusCode, header};
 use oauth2::url::Url;
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::redirect;
+use rustls::ClientConfig;
 use zeroize::Zeroizing;
 
 use super::endpoint::EndpointUrl;
@@ -83,7 +85,18 @@ impl HttpClient {
         timeout: Duration,
         proxy: Option<&Proxy>,
     ) -> Result<Self, SettingsError> {
-        let mut builder = builder(endpoint, ca_file, timeout)?;
+        let tls = tls_for(endpoint, ca_file)?;
+        Self::with_tls(endpoint, &tls, timeout, proxy)
+    }
+
+    /// With a configuration of one's own.
+    pub(super) fn with_tls(
+        endpoint: &EndpointUrl,
+        tls: &ClientConfig,
+        timeout: Duration,
+        proxy: Option<&Proxy>,
+    ) -> Result<Self, SettingsError> {
+        let mut builder = builder(tls, timeout);
         let proxy = proxy.filter(|_| !endpoint.is_loopback());
         // Without either, the environment decides: HTTPS_PROXY and NO_PROXY.
         if endpoint.is_loopback() {
@@ -104,7 +117,8 @@ impl HttpClient {
         ca_file: Option<&std::path::Path>,
         timeout: Duration,
     ) -> Result<Self, SettingsError> {
-        let client = builder(endpoint, ca_file, timeout)?.no_proxy().build();
+        let tls = tls_for(endpoint, ca_file)?;
+        let client = builder(&tls, timeout).no_proxy().build();
         Ok(Self {
             client: client.map_err(SettingsError::Http)?,
             proxy: None,
@@ -124,6 +138,13 @@ impl HttpClient {
     ) -> Result<HttpResponse, HttpError> {
         let request = self.client.get(url).headers(headers).build()?;
         self.execute(request).await
+    }
+
+    /// What the server's clock says, whatever it answers to a request that asks for nothing.
+    pub(super) async fn date(&self, endpoint: &EndpointUrl) -> reqwest::Result<Option<Timestamp>> {
+        let response = self.client.get(endpoint.as_str()).send().await?;
+        let date = response.headers().get(header::DATE);
+        Ok(date.and_then(|value| http_date(value.to_str().ok()?)))
     }
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
@@ -172,25 +193,28 @@ impl HttpClient {
 }
 
 /// What all clients have in common. Reads the trust store.
-fn builder(
+fn tls_for(
     endpoint: &EndpointUrl,
     ca_file: Option<&std::path::Path>,
-    timeout: Duration,
-) -> Result<reqwest::ClientBuilder, SettingsError> {
+) -> Result<Arc<ClientConfig>, SettingsError> {
     let tls = if endpoint.is_https() {
         tls::client_config(ca_file)
     } else {
         tls::untrusting_client_config()
     };
-    Ok(reqwest::Client::builder()
-        .tls_backend_preconfigured((*tls.map_err(SettingsError::Tls)?).clone())
+    tls.map_err(SettingsError::Tls)
+}
+
+fn builder(tls: &ClientConfig, timeout: Duration) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls.clone())
         .user_agent(concat!("exorelay/", env!("CARGO_PKG_VERSION")))
         // A request carries the secret; it goes where the settings say and nowhere else.
         .redirect(redirect::Policy::none())
         // Of connect, request and answer together.
         .timeout(timeout)
         // One request an hour: a kept connection would always be found dead.
-        .pool_max_idle_per_host(0))
+        .pool_max_idle_per_host(0)
 }
 
 fn reqwest_proxy(proxy: &Proxy) -> Result<reqwest::Proxy, reqwest::Error> {

@@ -6,10 +6,13 @@
 )]
 
 mod bench;
+mod check;
+mod clinic;
 mod config;
 mod hands;
 mod login;
 mod queue;
+mod send_test;
 mod sender;
 mod status;
 mod token;
@@ -33,6 +36,8 @@ fn help_mentions_every_command() {
                 "sender",
                 "status",
                 "token",
+                "check",
+                "send-test",
                 "--config",
                 "78 bad configuration",
             ][..],
@@ -82,6 +87,14 @@ fn help_mentions_every_command() {
         (
             &["token", "import", "--help"],
             &["--no-check", "standard input"],
+        ),
+        (
+            &["check", "--help"],
+            &["--send", "--json", "--bundle", "skipped"],
+        ),
+        (
+            &["send-test", "--help"],
+            &["--to", "--from", "--account", "--timeout", "69"],
         ),
     ] {
         let output = exorelay(arguments).output().unwrap();

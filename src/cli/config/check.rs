@@ -32,7 +32,8 @@ impl Args {
     }
 }
 
-fn place(context: &Context) -> String {
+/// Where the settings come from.
+pub(in crate::cli) fn place(context: &Context) -> String {
     match context.config_file() {
         Some(path) => path.display().to_string(),
         None if Path::new(DEFAULT_FILE).exists() => DEFAULT_FILE.to_owned(),

@@ -7,6 +7,7 @@ use clap::Subcommand;
 
 use super::context::Context;
 use super::error::CliError;
+pub(super) use check::place;
 
 /// Check or show the settings
 #[derive(Debug, clap::Args)]

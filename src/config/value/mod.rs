@@ -15,7 +15,9 @@ pub use name::AddressPattern;
 
 pub(super) use address::{UNIX_PATH_MAX_OCTETS, off_loopback, too_long};
 pub(super) use mode::Mode;
-pub(super) use name::{HostName, LogLevel, Tenant, is_guid};
+pub(crate) use name::is_guid;
+pub(super) use name::{HostName, LogLevel, Tenant};
 pub(super) use secret::Secrets;
 pub(super) use size::Size;
-pub(super) use url::{Endpoint, HttpAddress, Webhook, is_loopback_host};
+pub(crate) use url::is_loopback_host;
+pub(super) use url::{Endpoint, HttpAddress, Webhook};

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use rustls::{CipherSuite, ClientConfig, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 use tokio_util::io::poll_read_buf;
@@ -18,16 +18,30 @@ use crate::smtp::{Reply, ReplyDecoder};
 use crate::tls;
 
 /// TCP, with or without TLS.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+pub(in crate::delivery) trait Stream:
+    AsyncRead + AsyncWrite + Send + Sync + Unpin
+{
+}
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 
 /// The stream and its buffers.
-pub(super) struct Wire {
+pub(in crate::delivery) struct Wire {
     stream: Box<dyn Stream>,
     decoder: ReplyDecoder,
     input: BytesMut,
     /// What is to be written next.
     pub(super) output: BytesMut,
+    /// Once there was a handshake.
+    pub(super) encryption: Option<Encryption>,
+}
+
+/// What both sides agreed upon in the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encryption {
+    /// Of TLS.
+    pub version: ProtocolVersion,
+    /// The cipher suite.
+    pub cipher: CipherSuite,
 }
 
 /// How writing content ended.
@@ -56,12 +70,13 @@ const SHOWN_MAX_OCTETS: usize = 200;
 
 impl Wire {
     /// `early` was read already.
-    pub(super) fn new(stream: impl Stream + 'static, early: BytesMut) -> Self {
+    pub(in crate::delivery) fn new(stream: impl Stream + 'static, early: BytesMut) -> Self {
         Self {
             stream: Box::new(stream),
             decoder: ReplyDecoder::new(),
             input: early,
             output: BytesMut::with_capacity(4096),
+            encryption: None,
         }
     }
 
@@ -191,6 +206,14 @@ impl Wire {
                 None => error.to_string(),
             })
         })?;
+        let (_, session) = stream.get_ref();
+        self.encryption = session
+            .protocol_version()
+            .zip(session.negotiated_cipher_suite())
+            .map(|(version, suite)| Encryption {
+                version,
+                cipher: suite.suite(),
+            });
         self.stream = Box::new(stream);
         Ok(())
     }

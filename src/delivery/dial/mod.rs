@@ -19,8 +19,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::proxy::{Proxy, ProxyKind};
 
-pub(super) use error::DialError;
 use error::Refusal;
+pub(super) use error::{DialError, Unreachable};
 use network::Network;
 pub(super) use network::System;
 use race::race;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use oauth2::RequestTokenError;
 use oauth2::basic::BasicTokenType;
 use oauth2::http::StatusCode;
@@ -15,7 +16,7 @@ use crate::oauth::response::ErrorResponse;
 use crate::oauth::settings::{Settings, SettingsError};
 use crate::oauth::token::LIFETIME_MAX;
 use crate::secret::Secret;
-use crate::tls;
+use crate::tls::{self, Witness};
 
 /// The way to one token endpoint; every request for a token goes through one of these.
 #[derive(Debug)]
@@ -56,6 +57,28 @@ impl Exchange {
             timeout: settings.timeout,
             signs_in: settings.way.signs_in(),
         })
+    }
+
+    /// As [`Exchange::new`], for who wants to know whom it leads to.
+    pub(in crate::oauth) fn witnessed(
+        settings: &Settings,
+    ) -> Result<(Self, Arc<Witness>), SettingsError> {
+        let trusted = tls::witnessed_client_config(settings.ca_file.as_deref());
+        let (config, witness) = trusted.map_err(SettingsError::Tls)?;
+        let (url, proxy) = (&settings.token_url, settings.proxy.as_ref());
+        let exchange = Self {
+            endpoint: url.clone(),
+            http: HttpClient::with_tls(url, &config, settings.timeout, proxy)?,
+            timeout: settings.timeout,
+            signs_in: settings.way.signs_in(),
+        };
+        Ok((exchange, witness))
+    }
+
+    /// What the endpoint's clock says; none: it says nothing of it.
+    pub(in crate::oauth) async fn date(&self) -> Result<Option<Timestamp>, TokenError> {
+        let date = self.http.date(&self.endpoint).await;
+        date.map_err(|error| self.explain_transport(error))
     }
 
     /// RFC 6749 section 5.1.
