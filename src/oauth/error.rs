@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::aadsts::{self, Class};
 use super::response::ErrorResponse;
+use super::settings::SettingsError;
 use crate::secret::SecretError;
 
 /// A token could not be obtained.
@@ -102,6 +103,9 @@ pub enum OperatorError {
         /// What to do about it.
         remedy: &'static str,
     },
+    /// The account's settings do not make a request.
+    #[error(transparent)]
+    Settings(Arc<SettingsError>),
     /// The client secret cannot be read.
     #[error(transparent)]
     Secret(Arc<SecretError>),
