@@ -18,6 +18,7 @@ mod queue;
 mod run;
 mod sandbox;
 mod sender;
+mod setup;
 mod signals;
 mod status;
 mod text;
@@ -54,6 +55,7 @@ enum Command {
     Run(run::Args),
     Demo(demo::Args),
     Sandbox(sandbox::Args),
+    Setup(setup::Args),
     Config(config::Args),
     Queue(queue::Args),
     History(history::Args),
@@ -67,6 +69,7 @@ impl Command {
             Self::Run(args) => args.run(context),
             Self::Demo(args) => args.run(context),
             Self::Sandbox(args) => args.run(context),
+            Self::Setup(args) => args.run(context),
             Self::Config(args) => args.run(context),
             Self::Queue(args) => args.run(context),
             Self::History(args) => args.run(context),

@@ -48,8 +48,8 @@ pub use sender::{Sender, SenderPolicy};
 pub use settings::Settings;
 pub use show::Provenance;
 pub use upstream::{Timeouts, Upstream, UpstreamTls};
-pub(crate) use value::parse_duration;
 pub use value::{AddressPattern, ListenAddress};
+pub(crate) use value::{is_guid, parse_duration};
 
 use layers::Merged;
 use reader::{Report, Table};

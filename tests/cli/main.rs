@@ -10,6 +10,7 @@ mod config;
 mod hands;
 mod queue;
 mod sender;
+mod setup;
 mod status;
 mod transfer;
 
@@ -24,6 +25,7 @@ fn help_mentions_every_command() {
                 "run",
                 "demo",
                 "sandbox",
+                "setup",
                 "config",
                 "queue",
                 "history",
