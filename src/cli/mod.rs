@@ -24,6 +24,7 @@ mod sample;
 mod sandbox;
 mod send_test;
 mod sender;
+mod setup;
 mod signals;
 mod status;
 mod submit;
@@ -62,6 +63,7 @@ enum Command {
     Run(run::Args),
     Demo(demo::Args),
     Sandbox(sandbox::Args),
+    Setup(setup::Args),
     Config(config::Args),
     Login(login::Args),
     Check(check::Args),
@@ -79,6 +81,7 @@ impl Command {
             Self::Run(args) => args.run(context),
             Self::Demo(args) => args.run(context),
             Self::Sandbox(args) => args.run(context),
+            Self::Setup(args) => args.run(context),
             Self::Config(args) => args.run(context),
             Self::Login(args) => args.run(context),
             Self::Check(args) => args.run(context),

@@ -14,8 +14,7 @@ pub enum ConfigError {
     },
     /// Neither the default file nor an account in the environment.
     #[error(
-        "{path}: there is no such file; create it from the shipped config/exorelay.toml, name another with \
-         --config, or set EXORELAY_ACCOUNT__DEFAULT__MAILBOX and the account's other keys in the environment"
+        "{path}: there is no such file; make it with exorelay setup, name another with --config, or set EXORELAY_ACCOUNT__DEFAULT__MAILBOX and the account's other keys in the environment"
     )]
     NoFile {
         /// The default file.

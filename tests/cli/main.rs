@@ -14,6 +14,7 @@ mod login;
 mod queue;
 mod send_test;
 mod sender;
+mod setup;
 mod status;
 mod token;
 mod transfer;
@@ -29,6 +30,7 @@ fn help_mentions_every_command() {
                 "run",
                 "demo",
                 "sandbox",
+                "setup",
                 "config",
                 "login",
                 "queue",

@@ -12,10 +12,10 @@ mod url;
 pub use address::ListenAddress;
 pub(crate) use duration::parse_duration;
 pub use name::AddressPattern;
+pub(crate) use name::is_guid;
 
 pub(super) use address::{UNIX_PATH_MAX_OCTETS, off_loopback, too_long};
 pub(super) use mode::Mode;
-pub(crate) use name::is_guid;
 pub(super) use name::{HostName, LogLevel, Tenant};
 pub(super) use secret::Secrets;
 pub(super) use size::Size;
