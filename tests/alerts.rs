@@ -190,12 +190,6 @@ async fn a_refused_secret_is_told_once_and_heals_with_its_file() {
         })
         .await;
     }
-    // Each refusal counts; the last one may still be on its way.
-    until("the last answer", || {
-        let incident = relay.view.queue.incidents().of_account("default");
-        incident.is_some_and(|one| one.count == sandbox.control().stats().token_requests)
-    })
-    .await;
     assert_eq!(counted(&relay, MessageState::Ready), (1, 0));
     assert_eq!(counted(&relay, MessageState::Failed), (0, 0));
     let shown = relay.view.status().await.incidents;
@@ -225,6 +219,10 @@ async fn a_refused_secret_is_told_once_and_heals_with_its_file() {
     })
     .await;
     assert!(relay.view.status().await.incidents.is_empty());
+    // Each refusal counts.
+    let stats = sandbox.control().stats();
+    let refused = stats.token_requests - stats.tokens_issued;
+    assert!(refused >= shown[0].count);
 
     // After another start there is nothing more to tell.
     noted(&relay).await;
@@ -255,7 +253,7 @@ async fn a_refused_secret_is_told_once_and_heals_with_its_file() {
         }
         assert!(opened["recovered_at"].is_null());
         assert!(recovered["recovered_at"].is_string());
-        assert_eq!(recovered["count"].as_u64(), Some(shown[0].count));
+        assert_eq!(recovered["count"], refused);
         let all = format!("{opened}{recovered}");
         assert!(!all.contains(sandbox.client_secret().reveal()));
     }

@@ -133,7 +133,7 @@ mod tests {
         let mut problems = refused.problems().iter();
         let problem = problems.find(|problem| problem.key == "account.default.access");
         assert!(
-            problem.unwrap().text.contains("identity of Azure"),
+            problem.unwrap().text.contains("does not work with Google"),
             "{refused}"
         );
     }

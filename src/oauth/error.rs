@@ -365,9 +365,7 @@ impl TokenError {
                 format!("{host} gives no token for now: {response}")
             }
             Self::Operator(
-                OperatorError::Refused { response, .. }
-                | OperatorError::Platform { response, .. }
-                | OperatorError::SignIn { response, .. },
+                OperatorError::Refused { response, .. } | OperatorError::SignIn { response, .. },
             )
             | Self::Fault(FaultError::Refused { response, .. }) => response.to_string(),
             Self::Retry(_) | Self::Operator(_) | Self::Fault(_) => self.report(),

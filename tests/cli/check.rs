@@ -210,7 +210,7 @@ async fn what_entra_refuses_is_explained() {
         (
             &format!("{tenant}/oauth2"),
             "99999999-2222-3333-4444-555555555555/oauth2",
-            &["AADSTS90002", "check tenant_id"],
+            &["AADSTS90002", "Set tenant_id to the Directory (tenant) ID"],
         ),
         (
             &format!("{tenant}/oauth2"),
@@ -222,7 +222,7 @@ async fn what_entra_refuses_is_explained() {
             "99999999-7777-8888-9999-000000000000",
             &[
                 "AADSTS700016",
-                "check client_id",
+                "client_id",
                 "https://login.microsoftonline.com/error?code=700016",
             ],
         ),

@@ -54,7 +54,7 @@ impl Args {
         } else {
             let imported = block_on(async {
                 let imported = oauth::import(part, token).await;
-                imported.map_err(|error| not_obtained(&error).at("nothing was stored"))
+                imported.map_err(|error| not_obtained(name, &error).at("nothing was stored"))
             });
             let (access_token, _) = imported?;
             for line in worked(name, account.mailbox.as_str(), &access_token) {

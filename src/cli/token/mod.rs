@@ -12,7 +12,7 @@ use clap::Subcommand;
 use super::context::Context;
 use super::error::{CliError, Exit, is_permission};
 use crate::admin::one_line;
-use crate::oauth::{OperatorError, StoreError, TokenError};
+use crate::oauth::{OperatorError, StoreError, TokenError, aadsts};
 
 pub(in crate::cli) use notify::tell_daemon;
 
@@ -50,7 +50,7 @@ pub(super) fn origin_words(origin: &str) -> &'static str {
     }
 }
 
-fn not_obtained(error: &TokenError) -> CliError {
+fn not_obtained(account: &str, error: &TokenError) -> CliError {
     let exit = match error {
         TokenError::Operator(OperatorError::Store(error) | OperatorError::NotSaved(error)) => {
             return not_stored(error);
@@ -63,7 +63,7 @@ fn not_obtained(error: &TokenError) -> CliError {
         ) => Exit::Failed,
         TokenError::Retry(_) | TokenError::Operator(_) | TokenError::Fault(_) => Exit::Unavailable,
     };
-    CliError::new(exit, error.report())
+    CliError::new(exit, aadsts::addressed(&error.report(), account))
 }
 
 fn not_stored(error: &StoreError) -> CliError {

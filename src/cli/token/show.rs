@@ -51,7 +51,8 @@ impl Args {
             Access::Delegated => settings.token_store_part().load(&account.name),
             Access::Application | Access::ManagedIdentity | Access::WorkloadIdentity => Ok(None),
         };
-        let failed = obtained.as_ref().err().map(not_obtained);
+        let failed = obtained.as_ref().err();
+        let failed = failed.map(|error| not_obtained(&account.name, error));
         let sign_in = match sign_in {
             Ok(stored) => stored.as_ref().map(StoredToken::sign_in),
             // Obtaining a token has failed of the same.

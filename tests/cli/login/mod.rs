@@ -135,7 +135,7 @@ async fn browser_comes_back_to_a_free_port() {
             "account default: open this address in a browser on this machine and sign in as relay@contoso.com",
             "add the redirect URI http://localhost to the app registration",
             "the browser is back\nsigned in as Relay@contoso.com\nkept in /",
-            "the daemon does not run",
+            "no daemon runs",
             "good until 2",
             "next: exorelay check default\n",
         ],

@@ -245,7 +245,7 @@ async fn refusal_of_an_assertion_tells_the_number_and_not_the_assertion() {
         let error = obtain(settings).await.unwrap_err();
         assert_eq!(error.response().unwrap().aadsts(), Some(700_027));
         let shown = format!("{error} {error:?} {}", error.report());
-        assert!(shown.contains("upload the certificate"), "{shown}");
+        assert!(shown.contains("Upload the certificate"), "{shown}");
         assert!(shown.contains("not found for (redacted)"), "{shown}");
         let sent = assertions(&seen).pop().unwrap();
         for part in sent.split('.') {

@@ -333,8 +333,8 @@ async fn what_needs_a_new_sign_in_says_so_and_removes_nothing() {
             sign_in,
             "{error:?}"
         );
-        let command = "run exorelay login default";
-        assert_eq!(error.to_string().ends_with(command), sign_in, "{error}");
+        let command = "Sign in again: exorelay login ACCOUNT.";
+        assert_eq!(error.to_string().contains(command), sign_in, "{error}");
         assert_eq!(bench.stored(), token("refresh-0"));
     }
 }

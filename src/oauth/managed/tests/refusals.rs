@@ -102,7 +102,7 @@ async fn refusals_come_with_their_remedy() {
     ] {
         let error = outcome(path, status, &[], body).await;
         assert!(
-            matches!(error, TokenError::Operator(OperatorError::Refused { .. })),
+            matches!(error, TokenError::Operator(OperatorError::Platform { .. })),
             "{error:?}"
         );
         let shown = error.to_string();

@@ -82,7 +82,7 @@ async fn client_of_the_wrong_kind_is_told_what_to_change() {
     let mut settings = settings(&address, "http://localhost");
     settings.application.credential = secrets(&[SECRET]);
     let shown = sign_in(settings).await.unwrap_err().to_string();
-    assert!(shown.contains("AADSTS700025") && shown.contains("remove client_secret"));
+    assert!(shown.contains("AADSTS700025") && shown.contains("Remove client_secret"));
 }
 
 #[tokio::test]
