@@ -6,6 +6,8 @@
 
 mod certificate;
 mod der;
+mod random;
+mod self_signed;
 mod signer;
 
 use std::error::Error;
@@ -21,6 +23,9 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
 pub use certificate::{Certificate, PublicKey, RsaPublicKey};
+pub use random::{RandomError, Tag, TagKey, random};
+pub(crate) use self_signed::day;
+pub use self_signed::{SelfSigned, self_signed};
 pub use signer::{KeyError, Padding, RSA_BITS, SignError, SigningKey, sha1, sha256};
 
 /// A client configuration cannot be made; every variant is for the operator.

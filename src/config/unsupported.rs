@@ -5,7 +5,6 @@
 
 use super::account::{Account, Provider};
 use super::layers::Merged;
-use super::listener::{Listener, ListenerAuth};
 use super::operation::LogFormat;
 use super::reader::Report;
 use super::settings::Settings;
@@ -27,29 +26,12 @@ const EVERYWHERE: &[Refusal<Settings>] = &[
     ),
 ];
 
-const LISTENER: &[Refusal<Listener>] = &[
-    (
-        |l| l.auth != ListenerAuth::None,
-        "auth",
-        "AUTH towards clients",
-    ),
-    (
-        |l| !l.allow_recipients.is_empty(),
-        "allow_recipients",
-        "limiting recipients",
-    ),
-];
-
 const ACCOUNT: &[Refusal<Account>] =
     &[(|a| a.provider == Provider::Google, "provider", "\"google\"")];
 
 /// Adds a problem for each setting that is switched on too early.
 pub(super) fn refuse(settings: &Settings, merged: &Merged, report: &mut Report) {
     list(EVERYWHERE, settings, "", merged, report);
-    for listener in settings.listeners.values() {
-        let section = format!("listener.{}.", listener.name);
-        list(LISTENER, listener, &section, merged, report);
-    }
     for account in settings.accounts.values() {
         let section = format!("account.{}.", account.name);
         list(ACCOUNT, account, &section, merged, report);
