@@ -11,6 +11,7 @@ mod config;
 mod context;
 mod demo;
 mod error;
+mod hash_password;
 mod history;
 mod login;
 mod output;
@@ -22,6 +23,7 @@ mod sender;
 mod signals;
 mod status;
 mod text;
+mod tls;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -57,6 +59,8 @@ enum Command {
     Sandbox(sandbox::Args),
     Config(config::Args),
     Login(login::Args),
+    HashPassword(hash_password::Args),
+    Tls(tls::Args),
     Queue(queue::Args),
     History(history::Args),
     Sender(sender::Args),
@@ -71,6 +75,8 @@ impl Command {
             Self::Sandbox(args) => args.run(context),
             Self::Config(args) => args.run(context),
             Self::Login(args) => args.run(context),
+            Self::HashPassword(args) => args.run(context),
+            Self::Tls(args) => args.run(context),
             Self::Queue(args) => args.run(context),
             Self::History(args) => args.run(context),
             Self::Sender(args) => args.run(context),

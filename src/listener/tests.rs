@@ -1,5 +1,6 @@
 //! One session in memory, on a clock that the test turns.
 
+mod logins;
 mod routes;
 
 use std::net::IpAddr;

@@ -8,10 +8,12 @@
 mod bench;
 mod config;
 mod hands;
+mod hash_password;
 mod login;
 mod queue;
 mod sender;
 mod status;
+mod tls;
 mod transfer;
 
 use bench::{Bench, assert_complains, assert_exit, exorelay, stderr, stdout};
@@ -27,6 +29,8 @@ fn help_mentions_every_command() {
                 "sandbox",
                 "config",
                 "login",
+                "hash-password",
+                "tls",
                 "queue",
                 "history",
                 "sender",
@@ -49,6 +53,11 @@ fn help_mentions_every_command() {
             ],
         ),
         (&["config", "--help"], &["check", "show"]),
+        (&["hash-password", "--help"], &["--user"]),
+        (
+            &["tls", "self-signed", "--help"],
+            &["--name", "--certificate", "--key", "--days", "--force"],
+        ),
         (
             &["queue", "--help"],
             &[

@@ -196,8 +196,8 @@ fn files_of_a_listener_are_checked_when_asked() {
 
     let write = |name: &str, text: &str| {
         std::fs::write(path(name), text).unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(path(name), mode).unwrap();
+        let only_ours = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(path(name), only_ours).unwrap();
     };
     write("key.pem", &made.key);
     write("users", "# nobody yet\n");
