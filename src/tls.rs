@@ -7,6 +7,8 @@
 mod certificate;
 mod der;
 mod names;
+mod random;
+mod self_signed;
 mod signer;
 mod witness;
 
@@ -25,6 +27,9 @@ use rustls_platform_verifier::Verifier;
 
 pub use certificate::{Certificate, PublicKey, RsaPublicKey};
 pub use names::{Name, Names};
+pub use random::{RandomError, Tag, TagKey, random};
+pub(crate) use self_signed::day;
+pub use self_signed::{SelfSigned, self_signed};
 pub use signer::{KeyError, Padding, RSA_BITS, SignError, SigningKey, sha1, sha256};
 pub use witness::{Distrust, DistrustKind, Seen, Witness};
 

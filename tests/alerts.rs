@@ -219,10 +219,6 @@ async fn a_refused_secret_is_told_once_and_heals_with_its_file() {
     })
     .await;
     assert!(relay.view.status().await.incidents.is_empty());
-    // Each refusal counts.
-    let stats = sandbox.control().stats();
-    let refused = stats.token_requests - stats.tokens_issued;
-    assert!(refused >= shown[0].count);
 
     // After another start there is nothing more to tell.
     noted(&relay).await;
@@ -253,7 +249,8 @@ async fn a_refused_secret_is_told_once_and_heals_with_its_file() {
         }
         assert!(opened["recovered_at"].is_null());
         assert!(recovered["recovered_at"].is_string());
-        assert_eq!(recovered["count"], refused);
+        // An answer may have come between the look and the mended file.
+        assert!(recovered["count"].as_u64().unwrap() >= shown[0].count);
         let all = format!("{opened}{recovered}");
         assert!(!all.contains(sandbox.client_secret().reveal()));
     }

@@ -46,4 +46,4 @@ pub use protocol::{
 };
 pub use server::{BindError, Server};
 pub(crate) use snapshot::wall;
-pub(crate) use user::user_name;
+pub(crate) use user::{user_ids, user_name};

@@ -8,13 +8,30 @@ const PASSWD_MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// `alice (uid 1000)`, or `uid 1000` where `/etc/passwd` does not know the name. Blocking.
 pub(crate) fn user_name(uid: u32) -> String {
-    let name = File::open("/etc/passwd")
-        .ok()
-        .and_then(|file| find(BufReader::new(file.take(PASSWD_MAX_BYTES)), uid));
-    match name {
+    match passwd().and_then(|passwd| find(passwd, uid)) {
         Some(name) => format!("{name} (uid {uid})"),
         None => format!("uid {uid}"),
     }
+}
+
+/// User id and group id of `name`, where `/etc/passwd` knows it. Blocking.
+pub(crate) fn user_ids(name: &str) -> Option<(u32, u32)> {
+    find_ids(passwd()?, name)
+}
+
+fn passwd() -> Option<impl BufRead> {
+    let file = File::open("/etc/passwd").ok()?;
+    Some(BufReader::new(file.take(PASSWD_MAX_BYTES)))
+}
+
+/// `name:password:uid:gid:...` (passwd(5)).
+fn find_ids(passwd: impl BufRead, name: &str) -> Option<(u32, u32)> {
+    passwd.lines().map_while(Result::ok).find_map(|line| {
+        let mut fields = line.split(':');
+        let _name = fields.next().filter(|found| *found == name)?;
+        let uid = fields.nth(1)?.parse().ok()?;
+        Some((uid, fields.next()?.parse().ok()?))
+    })
 }
 
 /// `name:password:uid:...` (passwd(5)).
@@ -38,5 +55,8 @@ mod tests {
         assert_eq!(find(passwd.as_bytes(), 0).as_deref(), Some("root"));
         assert_eq!(find(passwd.as_bytes(), 1000).as_deref(), Some("alice"));
         assert_eq!(find(passwd.as_bytes(), 1001), None);
+        assert_eq!(find_ids(passwd.as_bytes(), "alice"), Some((1000, 1000)));
+        assert_eq!(find_ids(passwd.as_bytes(), "broken"), None);
+        assert_eq!(find_ids(passwd.as_bytes(), "bob"), None);
     }
 }

@@ -14,6 +14,7 @@ mod confirm;
 mod context;
 mod demo;
 mod error;
+mod hash_password;
 mod history;
 mod login;
 mod output;
@@ -29,6 +30,7 @@ mod signals;
 mod status;
 mod submit;
 mod text;
+mod tls;
 mod token;
 
 use std::ffi::OsString;
@@ -68,6 +70,8 @@ enum Command {
     Login(login::Args),
     Check(check::Args),
     SendTest(send_test::Args),
+    HashPassword(hash_password::Args),
+    Tls(tls::Args),
     Queue(queue::Args),
     History(history::Args),
     Sender(sender::Args),
@@ -86,6 +90,8 @@ impl Command {
             Self::Login(args) => args.run(context),
             Self::Check(args) => args.run(context),
             Self::SendTest(args) => args.run(context),
+            Self::HashPassword(args) => args.run(context),
+            Self::Tls(args) => args.run(context),
             Self::Queue(args) => args.run(context),
             Self::History(args) => args.run(context),
             Self::Sender(args) => args.run(context),

@@ -62,7 +62,7 @@ impl<'a> Check<'a> {
         } else if listener.is_open(allow_is_set) {
             let text = format!(
                 "would be an open relay on {}; set allow = [...] to the networks of your devices, such as \
-                 [\"10.1.2.0/24\"], or listen on 127.0.0.1",
+                 [\"10.1.2.0/24\"], or auth = \"required\", or listen on 127.0.0.1",
                 listener.address
             );
             // The address is what opened it, wherever it was written.
@@ -75,6 +75,11 @@ impl<'a> Check<'a> {
             );
         } else if let Some(text) = listener.shut_out() {
             self.refuse(&allow, text);
+        } else if let Some(network) = listener.huge_network() {
+            self.report.warnings.push(format!(
+                "{allow}: {network} is larger than any site of one's own, and whoever is in it can send mail to the \
+                 world as you; name your networks, or set auth = \"required\""
+            ));
         }
         if listener.bare_newline == BareNewline::Lenient && listener.address.is_reachable() {
             self.refuse(
@@ -97,10 +102,7 @@ impl<'a> Check<'a> {
                 "{section}.certificate: has no effect while {section}.tls is \"none\""
             ));
         }
-        if listener.auth != ListenerAuth::None && listener.users.is_none() {
-            let text = format!("is missing; auth = \"{}\" needs it", listener.auth.as_str());
-            self.refuse(&key("users"), text);
-        }
+        self.auth(listener);
         let size = key("max_message_size");
         if listener.max_message_size_bytes > self.settings.queue.max_bytes {
             let text = LARGER_THAN_THE_QUEUE;
@@ -111,6 +113,51 @@ impl<'a> Check<'a> {
             }
         }
         self.existing_account(&key("account"), listener.account.as_deref());
+    }
+
+    fn auth(&mut self, listener: &Listener) {
+        let key = |key: &str| format!("listener.{}.{key}", listener.name);
+        let auth = listener.auth.as_str();
+        if listener.auth == ListenerAuth::None {
+            for (name, is_set) in [
+                ("users", listener.users.is_some()),
+                ("allow_plain_auth", listener.allow_plain_auth),
+            ] {
+                if is_set {
+                    let text = format!("has no effect while {} is \"none\"", key("auth"));
+                    self.report.warnings.push(format!("{}: {text}", key(name)));
+                }
+            }
+            return;
+        }
+        if listener.users.is_none() {
+            let text = format!("is missing; auth = \"{auth}\" needs it");
+            self.refuse(&key("users"), text);
+        }
+        let is_for_others = listener.address.is_reachable();
+        if is_for_others && !listener.offers_auth_to_others() {
+            let text = format!(
+                "\"{auth}\" is for this machine only while {} is \"none\": other hosts would send their passwords \
+                 for everybody to read; set tls, or allow_plain_auth = true",
+                key("tls")
+            );
+            if listener.auth == ListenerAuth::Required {
+                self.refuse(&key("auth"), text);
+            } else {
+                self.report
+                    .warnings
+                    .push(format!("{}: {text}", key("auth")));
+            }
+        } else if is_for_others
+            && listener.allow_plain_auth
+            && listener.tls != ListenerTls::Required
+            && listener.tls != ListenerTls::Implicit
+        {
+            self.report.warnings.push(format!(
+                "{}: passwords may cross the network for everybody to read; keep it to a network of your own",
+                key("allow_plain_auth")
+            ));
+        }
     }
 
     fn queue(&mut self) {

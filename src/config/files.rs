@@ -6,6 +6,8 @@ use std::path::Path;
 use super::Loaded;
 use super::account::{Access, Account};
 use super::error::{ConfigError, Problem};
+use super::listener::{Listener, ListenerAuth};
+use crate::listener::check_users;
 use crate::oauth::{ClientCertificate, read_federated_token};
 use crate::secret::SecretSource;
 
@@ -64,10 +66,54 @@ impl Loaded {
                 warnings.push(format!("{name}: {}", exposed(path)));
             }
         }
+        for listener in self.settings.listeners.values() {
+            check_listener(listener, &mut refuse, &mut warnings);
+        }
         if problems.is_empty() {
             Ok(warnings)
         } else {
             Err(ConfigError::Invalid(problems))
+        }
+    }
+}
+
+/// Whether a listener's certificate, key and users can be used, and who else can read them.
+fn check_listener(
+    listener: &Listener,
+    refuse: &mut impl FnMut(String, String),
+    warnings: &mut Vec<String>,
+) {
+    let key = |key: &str| format!("listener.{}.{key}", listener.name);
+    let mut secrets = Vec::new();
+    if let Some(encryption) = listener.encryption() {
+        let files = encryption.files;
+        match files.check(jiff::Timestamp::now()) {
+            Err(error) => refuse(key("certificate"), error.to_string()),
+            Ok(warning) => {
+                let key = key("certificate");
+                warnings.extend(warning.map(|text| format!("{key}: {text}")));
+                secrets.push(("private_key", files.private_key));
+            }
+        }
+    }
+    if let Some(users) = listener
+        .users
+        .clone()
+        .filter(|_| listener.auth != ListenerAuth::None)
+    {
+        match check_users(&users) {
+            Err(error) => refuse(key("users"), error.to_string()),
+            Ok(0) => warnings.push(format!(
+                "{}: {} holds nobody, so nobody can log in; add the line of exorelay hash-password --user NAME",
+                key("users"),
+                users.display()
+            )),
+            Ok(_) => secrets.push(("users", users)),
+        }
+    }
+    for (name, path) in secrets {
+        if is_readable_by_all(&path) {
+            warnings.push(format!("{}: {}", key(name), exposed(&path)));
         }
     }
 }

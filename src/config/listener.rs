@@ -1,5 +1,6 @@
 //! `[listener.NAME]`: where clients connect, who may, and how much.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct Listener {
     pub auth: ListenerAuth,
     /// `NAME:HASH` lines; set whenever `auth` is not `None`.
     pub users: Option<PathBuf>,
+    /// AUTH is offered without TLS to other hosts too.
+    pub allow_plain_auth: bool,
     /// The account that every message of this listener goes through; none: as routed.
     pub account: Option<String>,
     /// What happens to line ends other than CRLF in content.
@@ -40,6 +43,8 @@ pub struct Listener {
     pub max_connections: u32,
     /// Of these, from one peer address.
     pub max_connections_per_client: u32,
+    /// Opened in a minute, from one peer address; 0: unlimited.
+    pub connections_per_client_per_minute: u32,
     /// As announced with SIZE.
     pub max_message_size_bytes: u64,
     /// Per message.
@@ -114,25 +119,27 @@ impl Listener {
         } else {
             table.required("address", "write address = \"127.0.0.1:2525\" or another")
         };
-        let loopback = vec![
-            IpNet::V4(Ipv4Net::new_assert(
-                std::net::Ipv4Addr::new(127, 0, 0, 0),
-                8,
-            )),
-            IpNet::V6(Ipv6Net::from(std::net::Ipv6Addr::LOCALHOST)),
-        ];
+        let auth = table.read("auth", ListenerAuth::None);
+        // Who has to log in may come from anywhere, unless it is said from where.
+        let is_reachable = address.as_ref().is_some_and(ListenAddress::is_reachable);
+        let allow = if is_reachable && auth == ListenerAuth::Required {
+            everywhere()
+        } else {
+            loopback()
+        };
         let any_count = 1..=100_000;
         let any_timeout = Duration::from_secs(1)..=Duration::from_hours(24);
         let listener = Self {
             // Without an address there is a problem already, and only the other keys are read on.
             address: address.clone().unwrap_or_else(local_address),
             socket_mode: table.read("socket_mode", Mode(0o660)).0,
-            allow: table.read("allow", loopback),
+            allow: table.read("allow", allow),
             tls: table.read("tls", ListenerTls::None),
             certificate: table.read("certificate", None),
             private_key: table.read("private_key", None),
-            auth: table.read("auth", ListenerAuth::None),
+            auth,
             users: table.read("users", None),
+            allow_plain_auth: table.read("allow_plain_auth", false),
             account: table.read("account", None),
             bare_newline: table.read("bare_newline", BareNewline::Normalize),
             allow_recipients: table.read("allow_recipients", Vec::new()),
@@ -141,6 +148,11 @@ impl Listener {
                 "max_connections_per_client",
                 50,
                 any_count.clone(),
+            ),
+            connections_per_client_per_minute: table.bounded(
+                "connections_per_client_per_minute",
+                0,
+                0..=100_000,
             ),
             max_message_size_bytes: table
                 .bounded(
@@ -168,10 +180,22 @@ impl Listener {
         address.map(|_| listener)
     }
 
-    /// Whether some other host could send mail to the world through it.
+    /// Whether some other host could send mail to the world through it, without being asked who it is.
     pub(super) fn is_open(&self, allow_is_set: bool) -> bool {
-        let guarded = allow_is_set && !self.allow.is_empty() && !covers_everything(&self.allow);
+        let guarded = allow_is_set && !self.allow.is_empty() && !holds_the_internet(&self.allow);
         self.address.is_reachable() && !guarded && self.auth != ListenerAuth::Required
+    }
+
+    /// Whether other hosts get to log in.
+    pub(super) fn offers_auth_to_others(&self) -> bool {
+        self.tls != ListenerTls::None || self.allow_plain_auth
+    }
+
+    /// A network that no site of one's own fills, if one is let in without a login.
+    pub(super) fn huge_network(&self) -> Option<IpNet> {
+        let is_guarded = !self.address.is_reachable() || self.auth == ListenerAuth::Required;
+        let mut networks = self.allow.iter().filter(|_| !is_guarded);
+        networks.find(|network| is_huge(network)).copied()
     }
 
     /// What is wrong when networks are let in that can never get here.
@@ -195,12 +219,39 @@ fn local_address() -> ListenAddress {
     ListenAddress::Tcp(std::net::SocketAddr::from(([127, 0, 0, 1], 2525)))
 }
 
-/// Halves of the address space, given one by one, are the whole of it too.
-fn covers_everything(allow: &[IpNet]) -> bool {
-    let networks = allow.to_vec();
-    IpNet::aggregate(&networks)
-        .iter()
-        .any(|network| network.prefix_len() == 0)
+fn loopback() -> Vec<IpNet> {
+    vec![
+        IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+        IpNet::V6(Ipv6Net::from(Ipv6Addr::LOCALHOST)),
+    ]
+}
+
+fn everywhere() -> Vec<IpNet> {
+    vec![IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())]
+}
+
+/// Half of all addresses of IPv4, or an eighth of those of IPv6 (all that are given out are in one), however they
+/// are cut: nobody's devices fill that.
+fn holds_the_internet(allow: &[IpNet]) -> bool {
+    let networks = IpNet::aggregate(&allow.to_vec());
+    let size_of = |network: &IpNet| match network {
+        IpNet::V4(four) => 1_u64 << (32 - four.prefix_len()),
+        IpNet::V6(_) => 0,
+    };
+    let six = |network: &IpNet| matches!(network, IpNet::V6(six) if six.prefix_len() <= 3);
+    networks.iter().map(size_of).sum::<u64>() >= 1 << 31 || networks.iter().any(six)
+}
+
+fn is_huge(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(four) => four.prefix_len() < 8,
+        // Unique local addresses (RFC 4193) and those of a link are everybody's own.
+        IpNet::V6(six) => {
+            let network = six.network();
+            let is_own = network.is_unique_local() || network.is_unicast_link_local();
+            six.prefix_len() < 16 && !is_own
+        }
+    }
 }
 
 const LOCAL: &str = "local";

@@ -113,6 +113,11 @@ pub fn load_text(
     })
 }
 
+/// What the relay calls itself where nothing else is said.
+pub(crate) fn machine_name() -> String {
+    value::HostName::machine().into_string()
+}
+
 /// This process's environment. Variables that are not text are left out, as none of ours can be.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::config::{
-    Account, AddressPattern, BareNewline, BounceTo, Client, ListenAddress, Listener, ListenerTls,
-    LogFormat, Route, SenderPolicy, Settings, UpstreamTls,
+    Account, AddressPattern, BareNewline, BounceTo, Client, ListenAddress, Listener, ListenerAuth,
+    ListenerTls, LogFormat, Route, SenderPolicy, Settings, UpstreamTls,
 };
 use crate::mail::rewrite::Signature;
 use crate::{alert, delivery, listener, oauth, queue, smtp, telemetry};
@@ -145,11 +145,18 @@ impl Settings {
             hostname: self.hostname.clone(),
             routing,
             hours,
+            allow_recipients: section
+                .allow_recipients
+                .iter()
+                .map(AddressPattern::part)
+                .collect(),
+            login: section.login(),
             encryption: section.encryption(),
             bare_newline: section.bare_newline.part(),
             limits: listener::Limits {
                 connections_max: section.max_connections as usize,
                 connections_per_client_max: section.max_connections_per_client as usize,
+                connections_per_client_per_minute: section.connections_per_client_per_minute,
                 message_size_max_bytes: section.max_message_size_bytes,
                 recipients_max: section.max_recipients as usize,
                 errors_max: section.max_errors,
@@ -299,8 +306,20 @@ impl Account {
 }
 
 impl Listener {
+    /// The file is named whenever `auth` asks for it: that was checked.
+    fn login(&self) -> Option<listener::LoginSettings> {
+        if self.auth == ListenerAuth::None {
+            return None;
+        }
+        Some(listener::LoginSettings {
+            is_required: self.auth == ListenerAuth::Required,
+            users: self.users.clone()?,
+            in_plain_text: self.allow_plain_auth,
+        })
+    }
+
     /// Both files are there whenever `tls` asks for them: that was checked.
-    fn encryption(&self) -> Option<listener::Encryption> {
+    pub(super) fn encryption(&self) -> Option<listener::Encryption> {
         let mode = match self.tls {
             ListenerTls::None => return None,
             ListenerTls::Optional => listener::EncryptionMode::Optional,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::secret::SecretSource;
 
+mod access;
 mod credentials;
 mod google;
 mod sign_in;

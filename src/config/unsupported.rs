@@ -4,15 +4,14 @@
 //! broken in silence. What becomes supported is deleted here, and nowhere else.
 
 use super::layers::Merged;
-use super::listener::{Listener, ListenerAuth};
 use super::operation::LogFormat;
 use super::reader::Report;
 use super::settings::Settings;
 
 /// Whether it is switched on, its key, and what it is in the operator's words.
-type Refusal<T> = (fn(&T) -> bool, &'static str, &'static str);
+type Refusal = (fn(&Settings) -> bool, &'static str, &'static str);
 
-const EVERYWHERE: &[Refusal<Settings>] = &[
+const EVERYWHERE: &[Refusal] = &[
     (|s| s.admin.http.is_some(), "admin.http", "the status page"),
     (
         |s| s.log.format == LogFormat::Journald,
@@ -21,37 +20,10 @@ const EVERYWHERE: &[Refusal<Settings>] = &[
     ),
 ];
 
-const LISTENER: &[Refusal<Listener>] = &[
-    (
-        |l| l.auth != ListenerAuth::None,
-        "auth",
-        "AUTH towards clients",
-    ),
-    (
-        |l| !l.allow_recipients.is_empty(),
-        "allow_recipients",
-        "limiting recipients",
-    ),
-];
-
 /// Adds a problem for each setting that is switched on too early.
 pub(super) fn refuse(settings: &Settings, merged: &Merged, report: &mut Report) {
-    list(EVERYWHERE, settings, "", merged, report);
-    for listener in settings.listeners.values() {
-        let section = format!("listener.{}.", listener.name);
-        list(LISTENER, listener, &section, merged, report);
-    }
-}
-
-fn list<T>(
-    refusals: &[Refusal<T>],
-    value: &T,
-    section: &str,
-    merged: &Merged,
-    report: &mut Report,
-) {
-    for (_, key, what) in refusals.iter().filter(|(is_on, _, _)| is_on(value)) {
+    for (_, key, what) in EVERYWHERE.iter().filter(|(is_on, _, _)| is_on(settings)) {
         let text = format!("{what} is not supported by this version yet; leave it out");
-        report.refuse_value(merged, &format!("{section}{key}"), text);
+        report.refuse_value(merged, key, text);
     }
 }

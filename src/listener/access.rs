@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::listener::rates::Rates;
 use crate::listener::{Peer, Settings};
 
 /// Counts the sessions of one listener.
@@ -15,6 +16,7 @@ pub(super) struct Access {
 struct Sessions {
     total: usize,
     by_client: HashMap<Peer, usize>,
+    rates: Rates,
 }
 
 /// Why a connection is turned away.
@@ -26,6 +28,8 @@ pub(super) enum Denied {
     Total,
     /// `max_connections_per_client`.
     Client,
+    /// `connections_per_client_per_minute`.
+    Rate,
 }
 
 /// A place for one session; dropped, the place is free again.
@@ -60,6 +64,10 @@ impl Access {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         if sessions.total >= settings.limits.connections_max {
             return Err(Denied::Total);
+        }
+        let per_minute = settings.limits.connections_per_client_per_minute;
+        if per_minute > 0 && !sessions.rates.take(client, per_minute) {
+            return Err(Denied::Rate);
         }
         let own = sessions.by_client.entry(client).or_default();
         if *own >= settings.limits.connections_per_client_max {

@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, ServerConfig};
 
+use crate::listener::look::Look;
 use crate::tls;
 
 /// Where certificate and key lie, both PEM.
@@ -83,8 +84,7 @@ pub(super) struct Certificate {
 #[derive(Debug)]
 struct Current(RwLock<Arc<CertifiedKey>>);
 
-/// Enough to tell a file that was replaced or written to: device, inode, size, time of change.
-type Look = Option<(u64, u64, u64, i64, i64)>;
+/// Certificate and key.
 type Seen = [Look; 2];
 
 impl Certificate {
@@ -103,6 +103,16 @@ impl Certificate {
             config: Arc::new(config),
             seen: RwLock::new(seen),
         })
+    }
+
+    /// What is to be done about its end by then.
+    pub(super) fn warning(&self, now: Timestamp) -> Option<String> {
+        let current = self
+            .current
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        warning(&current, now)
     }
 
     /// For a handshake.
@@ -139,6 +149,11 @@ impl ResolvesServerCert for Current {
 }
 
 impl CertificateFiles {
+    /// Reads both files once; returns what is worth a warning. Blocking.
+    pub fn check(&self, now: Timestamp) -> Result<Option<String>, CertificateError> {
+        self.read().map(|key| warning(&key, now))
+    }
+
     fn read(&self) -> Result<CertifiedKey, CertificateError> {
         let path = &self.certificate;
         let pem = read(path)?;
@@ -172,13 +187,31 @@ impl CertificateFiles {
     }
 
     fn look(&self) -> Seen {
-        [&self.certificate, &self.private_key].map(|path| {
-            let file = fs::metadata(path).ok()?;
-            let changed = (file.ctime(), file.ctime_nsec());
-            Some((file.dev(), file.ino(), file.size(), changed.0, changed.1))
-        })
+        [&self.certificate, &self.private_key].map(|path| Look::at(path))
     }
 }
+
+/// Only a warning: which clients look at it is not known.
+fn warning(key: &CertifiedKey, now: Timestamp) -> Option<String> {
+    let certificate = tls::Certificate::decode(key.cert.first()?)?;
+    let (start, end) = (certificate.not_before, certificate.not_after);
+    if now > end {
+        return Some(format!(
+            "the certificate ran out on {end}, so devices may refuse it; renew it"
+        ));
+    }
+    if now < start {
+        return Some(format!(
+            "the certificate is not valid before {start}; wait, or correct this machine's clock"
+        ));
+    }
+    let days = end.duration_since(now).as_hours() / 24;
+    (days < EXPIRY_WARNING_DAYS)
+        .then(|| format!("the certificate runs out on {end}, in {days} days; renew it in time"))
+}
+
+/// As for the credentials of accounts.
+const EXPIRY_WARNING_DAYS: i64 = 30;
 
 /// Of a key too, hence wiped.
 fn read(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, CertificateError> {

@@ -6,12 +6,17 @@
 
 mod access;
 mod address;
+mod attempts;
 mod certificate;
 mod hours;
 mod inherited;
 mod intake;
+mod login;
+mod look;
+mod password;
 mod peer;
 mod prepared;
+mod rates;
 mod repeats;
 mod replies;
 mod routing;
@@ -21,6 +26,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod users;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -28,9 +34,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,20 +45,24 @@ use crate::queue::Queue;
 use crate::smtp::{Reply, ServerSettings};
 
 use access::{Access, Denied};
+use attempts::Attempts;
 use certificate::Certificate;
 use peer::Peer;
 use repeats::Repeats;
 use session::Session;
 use socket::{Connection, Socket};
 use transport::Transport;
+use users::Users;
 
 pub use address::Address;
 pub use certificate::{CertificateError, CertificateFiles};
 pub use hours::Hours;
 pub use inherited::Inherited;
+pub use password::{HashError, PasswordHash, PasswordHashError};
 pub use prepared::{PrepareError, Prepared};
 pub use routing::{Client, Pattern, Route, Routing, Sender, Table};
-pub use settings::{Encryption, EncryptionMode, Limits, Settings, Timeouts};
+pub use settings::{Encryption, EncryptionMode, Limits, LoginSettings, Settings, Timeouts};
+pub use users::{LineFault, UserNameError, UsersError, check_user_name, check_users};
 
 /// A listener cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -106,23 +117,46 @@ pub struct Stop {
 struct Current {
     settings: Settings,
     machine: Arc<ServerSettings>,
+    /// For clients on this machine.
+    near_machine: Arc<ServerSettings>,
     /// For STARTTLS and for TLS from the first octet.
     certificate: Option<Arc<Certificate>>,
+    /// For AUTH.
+    users: Option<Arc<Users>>,
     /// Not settings; it goes over to those that come after.
+    lasting: Lasting,
+}
+
+/// What a listener remembers of its clients, whatever its settings become.
+#[derive(Clone, Debug, Default)]
+struct Lasting {
     repeats: Arc<Repeats>,
+    attempts: Arc<Attempts>,
 }
 
 impl Current {
-    fn new(prepared: Prepared, repeats: Arc<Repeats>) -> Arc<Self> {
+    fn new(prepared: Prepared, lasting: Lasting) -> Arc<Self> {
         let Prepared {
             settings,
             certificate,
+            users,
         } = prepared;
         Arc::new(Self {
-            machine: settings.machine(),
+            machine: settings.machine(false),
+            near_machine: settings.machine(true),
             settings,
             certificate,
-            repeats,
+            users,
+            lasting,
+        })
+    }
+
+    /// What a session with the client at `peer` begins with.
+    fn machine(&self, peer: Peer) -> Arc<ServerSettings> {
+        Arc::clone(if peer.is_near() {
+            &self.near_machine
+        } else {
+            &self.machine
         })
     }
 
@@ -145,13 +179,17 @@ impl Current {
         let prepared = Prepared {
             settings,
             certificate: self.certificate.clone(),
+            users: self.users.clone(),
         };
-        Self::new(prepared, Arc::clone(&self.repeats))
+        Self::new(prepared, self.lasting.clone())
     }
 }
 
-/// How often the files of a certificate are looked at.
-const CERTIFICATE_POLL: Duration = Duration::from_secs(30);
+/// How often the files of a certificate, and that of the users, are looked at.
+const FILES_POLL: Duration = Duration::from_secs(30);
+
+/// How often a certificate that runs out is told of.
+const EXPIRY_PERIOD: Duration = Duration::from_hours(24);
 
 /// A handshake is a matter of two round trips.
 const HANDSHAKE_MAX: Duration = Duration::from_mins(1);
@@ -216,7 +254,7 @@ impl Listener {
             tokio::select! {
                 () = accept(&socket, &self.current, &queue, &stop, &sessions) => {}
                 // Never ends by itself.
-                () = watch_certificate(&self.current) => {}
+                () = watch_files(&self.current) => {}
             }
         }
         sessions.close();
@@ -238,8 +276,8 @@ impl Handle {
     /// Other settings for the same port: they hold for new sessions, and the routing for the next
     /// message of any session.
     pub fn apply(&self, prepared: Prepared) {
-        let repeats = Arc::clone(&self.current.borrow().repeats);
-        self.current.send_replace(Current::new(prepared, repeats));
+        let lasting = self.current.borrow().lasting.clone();
+        self.current.send_replace(Current::new(prepared, lasting));
     }
 
     /// Resolves when the port is closed.
@@ -300,6 +338,7 @@ async fn accept(
                 let reply = match denied {
                     Denied::Network => replies::ACCESS_DENIED,
                     Denied::Total | Denied::Client => replies::TOO_MANY_CONNECTIONS,
+                    Denied::Rate => replies::TOO_MANY_A_MINUTE,
                 };
                 if let Ok(stream) = stream.into_file() {
                     say(&stream, &reply);
@@ -312,22 +351,46 @@ async fn accept(
     }
 }
 
-/// Takes over a certificate that was replaced: tools that renew one know nothing of a reload.
-async fn watch_certificate(current: &watch::Sender<Arc<Current>>) {
+/// Takes over a certificate and users that were replaced, since tools that renew one know nothing of a reload, and
+/// warns of a certificate that runs out.
+async fn watch_files(current: &watch::Sender<Arc<Current>>) {
+    let mut warned: Option<Instant> = None;
     loop {
-        tokio::time::sleep(CERTIFICATE_POLL).await;
         let now = Arc::clone(&current.borrow());
-        let Some(certificate) = now.certificate.clone() else {
-            continue;
-        };
         let listener = now.settings.name.as_str();
-        match tokio::task::spawn_blocking(move || certificate.refresh()).await {
-            Ok(Ok(true)) => tracing::info!(listener, "the certificate was replaced"),
-            Ok(Ok(false)) | Err(_) => {}
-            Ok(Err(error)) => {
-                tracing::error!(listener, %error, "the certificate has changed and cannot be used; the old one stays in force");
+        if let Some(certificate) = now.certificate.clone() {
+            match tokio::task::spawn_blocking(move || certificate.refresh()).await {
+                Ok(Ok(true)) => {
+                    tracing::info!(listener, "the certificate was replaced");
+                    warned = None;
+                }
+                Ok(Ok(false)) | Err(_) => {}
+                Ok(Err(error)) => {
+                    tracing::error!(listener, %error, "the certificate has changed and cannot be used; the old one stays in force");
+                }
             }
         }
+        if let Some(users) = now.users.clone() {
+            match tokio::task::spawn_blocking(move || {
+                users.refresh().map(|done| done.then(|| users.count()))
+            })
+            .await
+            {
+                Ok(Ok(Some(count))) => tracing::info!(listener, count, "the users were replaced"),
+                Ok(Ok(None)) | Err(_) => {}
+                Ok(Err(error)) => {
+                    tracing::error!(listener, %error, "the users have changed and cannot be used; the old ones stay in force");
+                }
+            }
+        }
+        if warned.is_none_or(|warned| warned.elapsed() >= EXPIRY_PERIOD) {
+            warned = Some(Instant::now());
+            let certificate = now.certificate.as_ref();
+            if let Some(warning) = certificate.and_then(|one| one.warning(Timestamp::now())) {
+                tracing::warn!(listener, "{warning}");
+            }
+        }
+        tokio::time::sleep(FILES_POLL).await;
     }
 }
 

@@ -17,6 +17,14 @@ impl Peer {
         Self::Network(address.to_canonical())
     }
 
+    /// Whether what it says never leaves this machine.
+    pub(crate) fn is_near(self) -> bool {
+        match self {
+            Self::Network(address) => address.is_loopback(),
+            Self::Local(_) => true,
+        }
+    }
+
     /// What networks are compared with; a local process is in none.
     pub(crate) fn address(self) -> Option<IpAddr> {
         match self {

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use crate::listener::certificate::{Certificate, CertificateError};
-use crate::listener::{Current, Settings};
+use crate::listener::users::{Users, UsersError};
+use crate::listener::{Current, Lasting, Settings};
 
 /// Ready for [`crate::listener::Listener::bind`] and [`crate::listener::Handle::apply`].
 #[derive(Clone, Debug)]
 pub struct Prepared {
     pub(super) settings: Settings,
     pub(super) certificate: Option<Arc<Certificate>>,
+    pub(super) users: Option<Arc<Users>>,
 }
 
 /// A file that a listener needs cannot be used.
@@ -17,21 +19,25 @@ pub struct Prepared {
 #[error("listener.{name}: {source}")]
 pub struct PrepareError {
     name: String,
-    source: CertificateError,
+    source: FileError,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FileError {
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error(transparent)]
+    Users(#[from] UsersError),
 }
 
 impl Prepared {
     /// Reads the files that `settings` name. Blocking.
     pub fn read(settings: Settings) -> Result<Self, PrepareError> {
-        let files = settings
-            .encryption
-            .as_ref()
-            .map(|encryption| encryption.files.clone());
-        let certificate = files.map(Certificate::load).transpose();
-        match certificate {
-            Ok(certificate) => Ok(Self {
-                certificate: certificate.map(Arc::new),
+        match read_files(&settings) {
+            Ok((certificate, users)) => Ok(Self {
                 settings,
+                certificate: certificate.map(Arc::new),
+                users: users.map(Arc::new),
             }),
             Err(source) => Err(PrepareError {
                 name: settings.name,
@@ -46,6 +52,13 @@ impl Prepared {
     }
 
     pub(super) fn current(self) -> Arc<Current> {
-        Current::new(self, Arc::default())
+        Current::new(self, Lasting::default())
     }
+}
+
+fn read_files(settings: &Settings) -> Result<(Option<Certificate>, Option<Users>), FileError> {
+    let files = settings.encryption.as_ref().map(|one| one.files.clone());
+    let certificate = files.map(Certificate::load).transpose()?;
+    let users = settings.login.as_ref().map(|login| login.users.clone());
+    Ok((certificate, users.map(Users::load).transpose()?))
 }

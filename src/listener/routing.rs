@@ -68,6 +68,18 @@ pub enum Pattern {
     Mailbox(Mailbox),
 }
 
+impl Pattern {
+    /// Whether `address` is one of them.
+    pub(super) fn takes(&self, address: &str) -> bool {
+        match self {
+            Self::Mailbox(mailbox) => mailbox.as_str().eq_ignore_ascii_case(address),
+            Self::Domain(domain) => address
+                .rsplit_once('@')
+                .is_some_and(|(_, of)| domain.eq_ignore_ascii_case(of)),
+        }
+    }
+}
+
 /// What [`Routing::new`] is made of.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
@@ -210,13 +222,7 @@ impl Routing {
 }
 
 fn takes(pattern: Option<&Pattern>, address: &str) -> bool {
-    match pattern {
-        None => true,
-        Some(Pattern::Mailbox(mailbox)) => mailbox.as_str().eq_ignore_ascii_case(address),
-        Some(Pattern::Domain(domain)) => address
-            .rsplit_once('@')
-            .is_some_and(|(_, of)| domain.eq_ignore_ascii_case(of)),
-    }
+    pattern.is_none_or(|pattern| pattern.takes(address))
 }
 
 #[cfg(test)]

@@ -10,13 +10,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::listener::certificate::Certificate;
 use crate::listener::hours::Place;
 use crate::listener::intake::{Client, Intake, storage_reply};
+use crate::listener::login::{Login, Verdict};
 use crate::listener::transport::Transport;
 use crate::listener::{Current, HANDSHAKE_MAX, Peer, Sender, Settings, Stop};
 use crate::mail::{Mailbox, ReversePath};
 use crate::queue::{Draft, Queue};
+use crate::secret::Secret;
 use crate::smtp::{
     Action, COMMAND_LINE_MAX_OCTETS, Line, LineFramer, Reply, Session as Machine, Severity,
 };
@@ -45,7 +46,7 @@ const LONG_CONTENT_INPUT_BYTES: usize = 64 * 1024;
 pub(super) struct Session<'a, S> {
     stream: Transport<S>,
     peer: Peer,
-    certificate: Option<&'a Certificate>,
+    current: &'a Current,
     settings: &'a Settings,
     /// The settings in force by now.
     latest: watch::Receiver<Arc<Current>>,
@@ -87,13 +88,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     ) -> Self {
         let settings = &current.settings;
         Self {
-            machine: Machine::new(
-                Arc::clone(&current.machine),
-                matches!(stream, Transport::Tls(_)),
-            ),
+            machine: Machine::new(current.machine(peer), matches!(stream, Transport::Tls(_))),
             stream,
             peer,
-            certificate: current.certificate.as_deref(),
+            current,
             latest,
             queue,
             stop,
@@ -190,6 +188,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     fn route(&self, recipient: &Mailbox) -> Result<(), Reply> {
         let latest = self.latest.borrow();
         let settings = &latest.settings;
+        let allowed = &settings.allow_recipients;
+        if !allowed.is_empty() && !allowed.iter().any(|one| one.takes(recipient.as_str())) {
+            tracing::warn!(listener = settings.name, client = %self.peer, %recipient, "recipient refused: not in allow_recipients");
+            return Err(replies::recipient_not_allowed(recipient));
+        }
         let path = self.reverse_path.to_string();
         let key = settings
             .routing
@@ -226,9 +229,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 return self.receive_content(envelope, draft).await;
             }
             Action::StartTls(reply) => return self.start_tls(&reply).await,
-            Action::CheckLogin { .. } => {
-                let verdict = self.machine.login_checked(Err(replies::LOGIN_FAILED));
-                return Box::pin(self.perform(verdict)).await;
+            Action::CheckLogin { name, password } => {
+                return self.check_login(&name, password).await;
             }
             Action::Close(reply) => {
                 self.reply(&reply);
@@ -246,7 +248,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     /// Whatever the client sent behind STARTTLS came in plain text and is thrown away unseen: nobody
     /// on the way may put commands into the encrypted session (RFC 3207 section 4.2).
     async fn start_tls(&mut self, reply: &Reply) -> io::Result<Option<Ended>> {
-        let Some(certificate) = self.certificate else {
+        let Some(certificate) = &self.current.certificate else {
             // Offered only with a certificate.
             self.reply(&replies::STORAGE_FAILED);
             return Ok(Some(Ended::Closed));
@@ -268,6 +270,42 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         }
         self.machine.tls_started();
         Ok(None)
+    }
+
+    /// Users are those of the moment. A session that may log in although nobody may any more keeps to those it
+    /// began with.
+    async fn check_login(&mut self, name: &str, password: Secret) -> io::Result<Option<Ended>> {
+        self.flush().await?;
+        let latest = Arc::clone(&self.latest.borrow());
+        let users = latest.users.as_ref().or(self.current.users.as_ref());
+        let verdict = match users {
+            Some(users) => {
+                let login = Login {
+                    listener: &latest.settings.name,
+                    client: self.peer,
+                    name,
+                    password,
+                };
+                tokio::select! {
+                    biased;
+                    verdict = login.judge(users, &latest.lasting.attempts) => verdict,
+                    () = self.draining.as_mut() => return Ok(Some(Ended::Stopping)),
+                    () = self.cut.as_mut() => return Ok(Some(Ended::Stopping)),
+                }
+            }
+            // Offered only with a file of them.
+            None => Verdict::Checked(Err(replies::LOGIN_PUT_OFF)),
+        };
+        match verdict {
+            Verdict::Checked(verdict) => {
+                let action = self.machine.login_checked(verdict);
+                Box::pin(self.perform(action)).await
+            }
+            Verdict::ShutOut(reply) => {
+                self.reply(&reply);
+                Ok(Some(Ended::Closed))
+            }
+        }
     }
 
     async fn receive_content(
@@ -294,7 +332,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         }
         let latest = Arc::clone(&self.latest.borrow());
         let peer = client(&self.machine, &self.stream, self.peer);
-        let reply = intake.commit(&latest.settings, &latest.repeats, peer).await;
+        let reply = intake
+            .commit(&latest.settings, &latest.lasting.repeats, peer)
+            .await;
         if reply.severity() == Severity::Completed
             && let Some(place) = self.place.take()
         {

@@ -1,11 +1,12 @@
 //! What one listener needs to know.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::listener::{Address, CertificateFiles, Hours, Routing};
+use crate::listener::{Address, CertificateFiles, Hours, Pattern, Routing};
 use crate::smtp::{BareNewline, Demand, ServerSettings};
 
 /// Settings of one listener.
@@ -23,6 +24,10 @@ pub struct Settings {
     pub routing: Arc<Routing>,
     /// How much single clients have sent: the same for all listeners, for as long as the program runs.
     pub hours: Arc<Hours>,
+    /// Whom mail may go to; empty: anybody.
+    pub allow_recipients: Vec<Pattern>,
+    /// Logins of clients; none: AUTH is not offered.
+    pub login: Option<LoginSettings>,
     /// TLS towards clients; none: plain text only.
     pub encryption: Option<Encryption>,
     /// What happens to bare CR and LF in content.
@@ -31,6 +36,17 @@ pub struct Settings {
     pub limits: Limits,
     /// How long a client may take.
     pub timeouts: Timeouts,
+}
+
+/// AUTH towards clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginSettings {
+    /// No mail without it.
+    pub is_required: bool,
+    /// `NAME:HASH` lines.
+    pub users: PathBuf,
+    /// Also to other hosts whose session is not encrypted, which send their passwords for everybody to read.
+    pub in_plain_text: bool,
 }
 
 /// TLS towards clients.
@@ -60,6 +76,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// Of them, from one address.
     pub connections_per_client_max: usize,
+    /// From one address, opened in a minute; 0: unlimited.
+    pub connections_per_client_per_minute: u32,
     /// Of content, as the client sends it.
     pub message_size_max_bytes: u64,
     /// In one message.
@@ -80,8 +98,9 @@ pub struct Timeouts {
 }
 
 impl Settings {
-    /// What the protocol machine needs of it.
-    pub(super) fn machine(&self) -> Arc<ServerSettings> {
+    /// What the protocol machine needs of it. `is_near`: the client is on this machine.
+    pub(super) fn machine(&self, is_near: bool) -> Arc<ServerSettings> {
+        let login = self.login.as_ref();
         Arc::new(ServerSettings {
             hostname: self.hostname.clone(),
             message_size_max_bytes: self.limits.message_size_max_bytes,
@@ -92,8 +111,12 @@ impl Settings {
                 Some(EncryptionMode::Optional) => Demand::Offered,
                 Some(EncryptionMode::Required) => Demand::Required,
             },
-            auth: Demand::Never,
-            auth_in_plain_text: false,
+            auth: match login.map(|login| login.is_required) {
+                None => Demand::Never,
+                Some(false) => Demand::Offered,
+                Some(true) => Demand::Required,
+            },
+            auth_in_plain_text: is_near || login.is_some_and(|login| login.in_plain_text),
         })
     }
 }

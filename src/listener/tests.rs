@@ -1,5 +1,6 @@
 //! One session in memory, on a clock that the test turns.
 
+mod logins;
 mod routes;
 
 use std::net::IpAddr;
@@ -36,11 +37,14 @@ fn settings() -> Settings {
         hostname: "relay.test".into(),
         routing: routing("default"),
         hours: Arc::default(),
+        allow_recipients: Vec::new(),
+        login: None,
         encryption: None,
         bare_newline: crate::smtp::BareNewline::Normalize,
         limits: Limits {
             connections_max: 10,
             connections_per_client_max: 10,
+            connections_per_client_per_minute: 0,
             message_size_max_bytes: 1 << 20,
             recipients_max: 10,
             errors_max: 10,

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::tls::day;
 
 /// Clients whose clock is behind must still take the certificate.
 const BACKDATED: SignedDuration = SignedDuration::from_hours(24);
@@ -71,18 +73,9 @@ fn params(common_name: &str, names: &[&str]) -> Result<CertificateParams, rcgen:
         .distinguished_name
         .push(DnType::CommonName, common_name);
     let now = Timestamp::now();
-    let (year, month, day) = date(now - BACKDATED);
-    params.not_before = rcgen::date_time_ymd(year, month, day);
-    let (year, month, day) = date(now + VALID);
-    params.not_after = rcgen::date_time_ymd(year, month, day);
+    let (year, month, midnight) = day(now - BACKDATED);
+    params.not_before = rcgen::date_time_ymd(year, month, midnight);
+    let (year, month, midnight) = day(now + VALID);
+    params.not_after = rcgen::date_time_ymd(year, month, midnight);
     Ok(params)
-}
-
-fn date(at: Timestamp) -> (i32, u8, u8) {
-    let date = at.to_zoned(TimeZone::UTC).date();
-    (
-        i32::from(date.year()),
-        date.month().unsigned_abs(),
-        date.day().unsigned_abs(),
-    )
 }

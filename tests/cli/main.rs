@@ -10,12 +10,14 @@ mod check;
 mod clinic;
 mod config;
 mod hands;
+mod hash_password;
 mod login;
 mod queue;
 mod send_test;
 mod sender;
 mod setup;
 mod status;
+mod tls;
 mod token;
 mod transfer;
 
@@ -33,6 +35,8 @@ fn help_mentions_every_command() {
                 "setup",
                 "config",
                 "login",
+                "hash-password",
+                "tls",
                 "queue",
                 "history",
                 "sender",
@@ -58,6 +62,11 @@ fn help_mentions_every_command() {
             ],
         ),
         (&["config", "--help"], &["check", "show"]),
+        (&["hash-password", "--help"], &["--user"]),
+        (
+            &["tls", "self-signed", "--help"],
+            &["--name", "--certificate", "--key", "--days", "--force"],
+        ),
         (
             &["queue", "--help"],
             &[

@@ -3,7 +3,7 @@
 mod browser;
 mod device;
 mod paste;
-mod stdin;
+pub(super) mod stdin;
 mod user;
 
 use std::path::Path;

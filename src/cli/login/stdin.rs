@@ -12,7 +12,7 @@ const LINE_MAX_BYTES: u64 = 64 * 1024;
 ///
 /// Reading cannot be broken off. It is done on a thread that nobody waits for, so that a signal ends the
 /// command all the same.
-pub(super) async fn line() -> io::Result<Option<Zeroizing<String>>> {
+pub(in crate::cli) async fn line() -> io::Result<Option<Zeroizing<String>>> {
     let (sender, receiver) = oneshot::channel();
     std::thread::Builder::new()
         .name("stdin".to_owned())

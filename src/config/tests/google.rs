@@ -54,6 +54,7 @@ fn google_is_a_preset_of_its_own() {
     assert_eq!(
         keys,
         [
+            "token_store.key",
             "account.default.tenant_id",
             "account.default.client_id",
             "account.default.client_secret"

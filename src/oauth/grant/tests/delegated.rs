@@ -333,7 +333,7 @@ async fn what_needs_a_new_sign_in_says_so_and_removes_nothing() {
             sign_in,
             "{error:?}"
         );
-        let command = "Sign in again: exorelay login ACCOUNT.";
+        let command = "exorelay login ACCOUNT";
         assert_eq!(error.to_string().contains(command), sign_in, "{error}");
         assert_eq!(bench.stored(), token("refresh-0"));
     }
