@@ -17,6 +17,14 @@ impl Peer {
         Self::Network(address.to_canonical())
     }
 
+    /// A program of this machine.
+    pub(crate) fn is_local(self) -> bool {
+        match self {
+            Self::Network(address) => address.is_loopback(),
+            Self::Local(_) => true,
+        }
+    }
+
     /// What networks are compared with; a local process is in none.
     pub(crate) fn address(self) -> Option<IpAddr> {
         match self {

@@ -12,7 +12,7 @@ use crate::admin::{
     QueueStatus, Status, StatusFuture, StatusSource, TokenReport, TokenState, wall,
 };
 use crate::delivery::{self, Quota};
-use crate::listener::{Address, Routing};
+use crate::listener::{Address, Routing, Sessions};
 use crate::oauth::TokenStatus;
 use crate::queue::{DeniedSender, MessageState, Queue};
 
@@ -40,6 +40,8 @@ pub struct View {
     pub started_at: Timestamp,
     /// The queue.
     pub queue: Queue,
+    /// Of all listeners.
+    pub sessions: Sessions,
     shown: watch::Sender<Arc<Shown>>,
 }
 
@@ -57,10 +59,11 @@ pub struct Shown {
 }
 
 impl View {
-    pub(super) fn new(queue: Queue) -> Self {
+    pub(super) fn new(queue: Queue, sessions: Sessions) -> Self {
         Self {
             started_at: Timestamp::now(),
             queue,
+            sessions,
             shown: watch::Sender::default(),
         }
     }
@@ -116,6 +119,7 @@ impl StatusSource for View {
                 pid: std::process::id(),
                 started_at: self.started_at,
                 listeners: now.listeners.iter().map(listener).collect(),
+                session_panics: self.sessions.panics(),
                 queue,
                 accounts,
                 incidents: IncidentStatus::all(&self.queue),
