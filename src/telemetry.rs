@@ -5,6 +5,7 @@
 //! `failed`, `expired`, `notice`, `incident`.
 
 use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -55,7 +56,18 @@ pub fn init(filter: &Filter, format: Format) {
     };
     if begun.is_ok() {
         let _ = FILTER.set(handle);
+        std::panic::set_hook(Box::new(log_panic));
     }
+}
+
+/// A defect, in the form of all other lines: the program may well go on.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let location = panic
+        .location()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let text = panic.payload_as_str().unwrap_or_default();
+    tracing::error!(location, panic = ?text, "the program has a defect, please report it");
 }
 
 /// Logs from now on what `filter` lets through. Nothing happens where [`init`] was not called: the log

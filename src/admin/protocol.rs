@@ -41,6 +41,9 @@ pub struct Status {
     pub started_at: Timestamp,
     /// Where clients connect.
     pub listeners: Vec<ListenerStatus>,
+    /// Sessions of clients that a defect of the program broke off.
+    #[serde(default)]
+    pub session_panics: u64,
     /// What waits.
     pub queue: QueueStatus,
     /// In the order of their names.

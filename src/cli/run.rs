@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +38,7 @@ fn daemon(context: &Context, loaded: &Loaded) -> Result<(), CliError> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    raise_descriptor_limit();
     // Before there are threads: it changes the environment.
     let inherited = Inherited::take();
     runtime()?.block_on(async {
@@ -54,6 +56,19 @@ fn daemon(context: &Context, loaded: &Loaded) -> Result<(), CliError> {
         })
         .await
     })
+}
+
+/// The soft limit is low for the sake of programs that use select(2); the hard one is what the administrator
+/// allows.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, limit = limit.current, "cannot raise the limit of open files (RLIMIT_NOFILE)");
+    }
 }
 
 /// What signals lead to.

@@ -132,6 +132,12 @@ fn page(status: &Status, now: Timestamp) -> Vec<String> {
     for listener in &status.listeners {
         lines.push(format!("listener {}: {}", listener.name, listener.address));
     }
+    if status.session_panics > 0 {
+        lines.push(format!(
+            "{} broken off by a defect of exorelay: see the log and report it",
+            count(status.session_panics, "session")
+        ));
+    }
     for account in &status.accounts {
         lines.extend(account_lines(account, now, &TimeZone::system()));
     }

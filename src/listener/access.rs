@@ -4,16 +4,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::listener::rates::Rates;
+use crate::listener::sessions::{Descriptor, Sessions, places_for};
 use crate::listener::{Peer, Settings};
 
 /// Counts the sessions of one listener.
 #[derive(Debug)]
 pub(super) struct Access {
-    sessions: Mutex<Sessions>,
+    all: Sessions,
+    own: Mutex<Counts>,
 }
 
 #[derive(Debug, Default)]
-struct Sessions {
+struct Counts {
     total: usize,
     by_client: HashMap<Peer, usize>,
     rates: Rates,
@@ -30,6 +32,8 @@ pub(super) enum Denied {
     Client,
     /// `connections_per_client_per_minute`.
     Rate,
+    /// The limit of the process.
+    Descriptors,
 }
 
 /// A place for one session; dropped, the place is free again.
@@ -37,12 +41,15 @@ pub(super) enum Denied {
 pub(super) struct Admission {
     access: Arc<Access>,
     client: Peer,
+    _descriptor: Descriptor,
 }
 
 impl Access {
-    pub(super) fn new() -> Arc<Self> {
+    /// One of the listeners whose sessions are counted in `all`.
+    pub(super) fn new(all: Sessions) -> Arc<Self> {
         Arc::new(Self {
-            sessions: Mutex::default(),
+            all,
+            own: Mutex::default(),
         })
     }
 
@@ -61,23 +68,32 @@ impl Access {
         if !client.address().is_none_or(allows) {
             return Err(Denied::Network);
         }
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        if sessions.total >= settings.limits.connections_max {
+        let connections_max = settings.limits.connections_max;
+        // Where this machine is not served nothing is kept for it.
+        let places = if settings.serves_this_machine() {
+            places_for(client, connections_max)
+        } else {
+            connections_max
+        };
+        let mut sessions = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if sessions.total >= places {
             return Err(Denied::Total);
         }
         let per_minute = settings.limits.connections_per_client_per_minute;
         if per_minute > 0 && !sessions.rates.take(client, per_minute) {
             return Err(Denied::Rate);
         }
-        let own = sessions.by_client.entry(client).or_default();
-        if *own >= settings.limits.connections_per_client_max {
+        let own = sessions.by_client.get(&client).copied().unwrap_or_default();
+        if own >= settings.limits.connections_per_client_max {
             return Err(Denied::Client);
         }
-        *own += 1;
+        let descriptor = self.all.descriptor(client).ok_or(Denied::Descriptors)?;
+        sessions.by_client.insert(client, own + 1);
         sessions.total += 1;
         Ok(Admission {
             access: Arc::clone(self),
             client,
+            _descriptor: descriptor,
         })
     }
 }
@@ -86,7 +102,7 @@ impl Drop for Admission {
     fn drop(&mut self) {
         let mut sessions = self
             .access
-            .sessions
+            .own
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         sessions.total = sessions.total.saturating_sub(1);
@@ -96,5 +112,54 @@ impl Drop for Admission {
                 sessions.by_client.remove(&self.client);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::listener::tests::settings;
+
+    #[test]
+    fn strangers_leave_room_for_this_machine() {
+        let mut settings = settings();
+        settings.allow.push("192.0.2.0/24".parse().unwrap());
+        let stranger = |last| Peer::network(IpAddr::from([192, 0, 2, last]));
+        let access = Access::new(Sessions::with_descriptors(100));
+        let mut held: Vec<_> = (1..10)
+            .map(|last| access.admit(stranger(last), &settings).unwrap())
+            .collect();
+        assert_eq!(
+            access.admit(stranger(10), &settings).unwrap_err(),
+            Denied::Total
+        );
+        let own = Peer::network(IpAddr::from([127, 0, 0, 1]));
+        held.push(access.admit(own, &settings).unwrap());
+        assert_eq!(access.admit(own, &settings).unwrap_err(), Denied::Total);
+        drop(held);
+
+        // Nothing is kept for those who may not come.
+        settings.allow.remove(0);
+        let held: Vec<_> = (1..=10)
+            .map(|last| access.admit(stranger(last), &settings).unwrap())
+            .collect();
+        assert_eq!(held.len(), 10);
+    }
+
+    #[test]
+    fn a_refused_client_leaves_no_trace() {
+        let settings = settings();
+        let access = Access::new(Sessions::with_descriptors(1));
+        let client = |last| Peer::network(IpAddr::from([127, 0, 0, last]));
+        let held = access.admit(client(1), &settings).unwrap();
+        for last in 2..200 {
+            let denied = access.admit(client(last), &settings).unwrap_err();
+            assert_eq!(denied, Denied::Descriptors);
+        }
+        assert_eq!(access.own.lock().unwrap().by_client.len(), 1);
+        drop(held);
+        assert!(access.own.lock().unwrap().by_client.is_empty());
     }
 }

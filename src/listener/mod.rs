@@ -14,6 +14,7 @@ mod intake;
 mod login;
 mod look;
 mod password;
+mod patience;
 mod peer;
 mod prepared;
 mod rates;
@@ -21,12 +22,14 @@ mod repeats;
 mod replies;
 mod routing;
 mod session;
+mod sessions;
 mod settings;
 mod socket;
 #[cfg(test)]
 mod tests;
 mod transport;
 mod users;
+mod visit;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -35,7 +38,6 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use jiff::Timestamp;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -49,10 +51,9 @@ use attempts::Attempts;
 use certificate::Certificate;
 use peer::Peer;
 use repeats::Repeats;
-use session::Session;
 use socket::{Connection, Socket};
-use transport::Transport;
 use users::Users;
+use visit::Visit;
 
 pub use address::Address;
 pub use certificate::{CertificateError, CertificateFiles};
@@ -61,6 +62,7 @@ pub use inherited::Inherited;
 pub use password::{HashError, PasswordHash, PasswordHashError};
 pub use prepared::{PrepareError, Prepared};
 pub use routing::{Client, Pattern, Route, Routing, Sender, Table};
+pub use sessions::Sessions;
 pub use settings::{Encryption, EncryptionMode, Limits, LoginSettings, Settings, Timeouts};
 pub use users::{LineFault, UserNameError, UsersError, check_user_name, check_users};
 
@@ -240,7 +242,7 @@ impl Listener {
 
     /// Serves clients until it is to stop, then waits for its sessions: each ends with its
     /// transaction, within the grace period.
-    pub async fn run(self, queue: Queue, stop: Stop) {
+    pub async fn run(self, queue: Queue, stop: Stop, all: Sessions) {
         let sessions = TaskTracker::new();
         // Sessions of this listener are cut with all others, or when their own grace has ended.
         let stop = Stop {
@@ -252,7 +254,7 @@ impl Listener {
             let _closed = self.closed.drop_guard();
             let socket = self.socket;
             tokio::select! {
-                () = accept(&socket, &self.current, &queue, &stop, &sessions) => {}
+                () = accept(&socket, &self.current, &queue, &stop, &sessions, &all) => {}
                 // Never ends by itself.
                 () = watch_files(&self.current) => {}
             }
@@ -293,8 +295,9 @@ async fn accept(
     queue: &Queue,
     stop: &Stop,
     sessions: &TaskTracker,
+    all: &Sessions,
 ) {
-    let access = Access::new();
+    let access = Access::new(all.clone());
     loop {
         let accepted = tokio::select! {
             biased;
@@ -317,27 +320,33 @@ async fn accept(
         };
         match access.admit(peer, settings) {
             Ok(admission) => {
-                let (queue, stop) = (queue.clone(), stop.clone());
-                let current = current.for_client(peer);
-                sessions.spawn(async move {
-                    let _admission = admission;
-                    match stream {
-                        Connection::Tcp(stream) => {
-                            // Replies are gathered into one write; waiting for more would only add delay.
-                            let _ = stream.set_nodelay(true);
-                            serve(stream, peer, &current, latest, &queue, &stop).await;
-                        }
-                        Connection::Unix(stream) => {
-                            serve(stream, peer, &current, latest, &queue, &stop).await;
-                        }
+                let visit = Visit {
+                    peer,
+                    current: current.for_client(peer),
+                    latest,
+                    queue: queue.clone(),
+                    stop: stop.clone(),
+                    sessions: all.clone(),
+                    _admission: admission,
+                };
+                match stream {
+                    Connection::Tcp(stream) => {
+                        // Replies are gathered into one write; waiting for more would only add delay.
+                        let _ = stream.set_nodelay(true);
+                        sessions.spawn(visit.run(stream));
                     }
-                });
+                    Connection::Unix(stream) => {
+                        sessions.spawn(visit.run(stream));
+                    }
+                }
             }
             Err(denied) => {
                 tracing::warn!(listener = settings.name, client = %peer, reason = ?denied, "connection refused");
                 let reply = match denied {
                     Denied::Network => replies::ACCESS_DENIED,
-                    Denied::Total | Denied::Client => replies::TOO_MANY_CONNECTIONS,
+                    Denied::Total | Denied::Client | Denied::Descriptors => {
+                        replies::TOO_MANY_CONNECTIONS
+                    }
                     Denied::Rate => replies::TOO_MANY_A_MINUTE,
                 };
                 if let Ok(stream) = stream.into_file() {
@@ -391,48 +400,6 @@ async fn watch_files(current: &watch::Sender<Arc<Current>>) {
             }
         }
         tokio::time::sleep(FILES_POLL).await;
-    }
-}
-
-async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    peer: Peer,
-    current: &Current,
-    latest: watch::Receiver<Arc<Current>>,
-    queue: &Queue,
-    stop: &Stop,
-) {
-    let listener = current.settings.name.as_str();
-    let mut stream = Transport::Plain(stream);
-    if let (Some(EncryptionMode::Implicit), Some(certificate)) = (
-        current
-            .settings
-            .encryption
-            .as_ref()
-            .map(|encryption| encryption.mode),
-        &current.certificate,
-    ) {
-        let handshake = stream.start_tls(Arc::clone(certificate.config()));
-        let done = tokio::select! {
-            done = timeout(current.settings.timeouts.command.min(HANDSHAKE_MAX), handshake) => done,
-            () = stop.cut.cancelled() => return,
-        };
-        match done {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::info!(listener, client = %peer, %error, "TLS handshake failed");
-                return;
-            }
-            Err(_) => {
-                tracing::info!(listener, client = %peer, "TLS handshake took too long");
-                return;
-            }
-        }
-    }
-    let session = Session::new(stream, peer, current, latest, queue, stop);
-    match session.run().await {
-        Ok(ended) => tracing::debug!(listener, %peer, ?ended, "session ended"),
-        Err(error) => tracing::debug!(listener, %peer, %error, "session broke off"),
     }
 }
 

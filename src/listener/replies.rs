@@ -13,6 +13,11 @@ pub(super) const ACCESS_DENIED: Reply = reply(
 );
 pub(super) const TOO_MANY_CONNECTIONS: Reply =
     reply(421, (4, 7, 0), "Too many connections; try again later");
+pub(super) const TOO_MANY_MESSAGES: Reply = reply(
+    452,
+    (4, 3, 1),
+    "Too many messages at the same moment; try again later",
+);
 pub(super) const STOPPING: Reply =
     reply(421, (4, 3, 2), "This service is stopping; try again later");
 /// RFC 4954 section 6; the same for a name that does not exist.

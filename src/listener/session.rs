@@ -1,20 +1,27 @@
 //! One client's dialogue: the shell round `smtp::server`.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::listener::hours::Place;
 use crate::listener::intake::{Client, Intake, storage_reply};
 use crate::listener::login::{Login, Verdict};
+use crate::listener::patience::Credit;
+use crate::listener::sessions::Descriptor;
 use crate::listener::transport::Transport;
-use crate::listener::{Current, HANDSHAKE_MAX, Peer, Sender, Settings, Stop};
+use crate::listener::visit::Visit;
+use crate::listener::{Current, HANDSHAKE_MAX, Peer, Sender, Sessions, Settings, Stop};
 use crate::mail::{Mailbox, ReversePath};
 use crate::queue::{Draft, Queue};
 use crate::secret::Secret;
@@ -37,7 +44,7 @@ pub(super) enum Ended {
     Stopping,
 }
 
-/// Read from the socket at once.
+/// Of commands, read from the socket at once.
 const INPUT_BYTES: usize = 4 * 1024;
 const CONTENT_INPUT_BYTES: usize = 8 * 1024;
 /// Once content has filled a block, the client has much to say.
@@ -49,9 +56,10 @@ pub(super) struct Session<'a, S> {
     current: &'a Current,
     settings: &'a Settings,
     /// The settings in force by now.
-    latest: watch::Receiver<Arc<Current>>,
+    latest: &'a watch::Receiver<Arc<Current>>,
     queue: &'a Queue,
     stop: &'a Stop,
+    sessions: &'a Sessions,
     /// No new transaction may begin.
     draining: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Not even the transaction in progress may wait for its client any more.
@@ -62,6 +70,8 @@ pub(super) struct Session<'a, S> {
     output: BytesMut,
     /// Room for the transaction in progress.
     draft: Option<Draft>,
+    /// For its content file.
+    descriptor: Option<Descriptor>,
     /// Its place in its client's hour, where that is limited.
     place: Option<Place>,
     /// Whom it comes from, as far as the routes are concerned.
@@ -69,57 +79,67 @@ pub(super) struct Session<'a, S> {
     /// When the session is over; a transaction begun before gets its own full time.
     deadline: Instant,
     transaction_deadline: Option<Instant>,
+    /// When a line that has begun must have ended.
+    line_deadline: Option<Instant>,
 }
 
 /// What reading led to.
 enum Read {
-    Octets,
+    Octets(usize),
     End(Ended),
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
-    pub(super) fn new(
-        stream: Transport<S>,
-        peer: Peer,
-        current: &'a Current,
-        latest: watch::Receiver<Arc<Current>>,
-        queue: &'a Queue,
-        stop: &'a Stop,
-    ) -> Self {
-        let settings = &current.settings;
-        Self {
-            machine: Machine::new(current.machine(peer), matches!(stream, Transport::Tls(_))),
-            stream,
+    pub(super) fn new(stream: Transport<S>, visit: &'a Visit) -> Self {
+        let Visit {
             peer,
             current,
             latest,
             queue,
             stop,
+            sessions,
+            _admission: _,
+        } = visit;
+        let settings = &current.settings;
+        Self {
+            machine: Machine::new(current.machine(*peer), matches!(stream, Transport::Tls(_))),
+            stream,
+            peer: *peer,
+            current,
+            latest,
+            queue,
+            stop,
+            sessions,
             draining: Box::pin(stop.drain.clone().cancelled_owned()),
             cut: Box::pin(stop.cut.clone().cancelled_owned()),
             framer: LineFramer::new(COMMAND_LINE_MAX_OCTETS),
-            input: BytesMut::with_capacity(INPUT_BYTES),
-            output: BytesMut::with_capacity(512),
+            input: BytesMut::new(),
+            output: BytesMut::new(),
             draft: None,
+            descriptor: None,
             place: None,
             reverse_path: ReversePath::Null,
             deadline: Instant::now() + settings.timeouts.session,
             transaction_deadline: None,
+            line_deadline: None,
             settings,
         }
     }
 
     /// The whole dialogue.
-    pub(super) async fn run(mut self) -> io::Result<Ended> {
+    pub(super) async fn run(&mut self) -> io::Result<Ended> {
         self.reply(&self.machine.greeting());
         loop {
-            let action = match self.framer.next(&mut self.input) {
-                Some(Line::Complete(line)) => self.machine.receive(&line),
-                Some(Line::TooLong) => self.machine.line_too_long(),
-                None => match self.read_command().await? {
-                    Read::Octets => continue,
+            let Some(line) = self.framer.next(&mut self.input) else {
+                match self.read_command().await? {
+                    Read::Octets(_) => continue,
                     Read::End(ended) => return self.end(ended).await,
-                },
+                }
+            };
+            self.line_deadline = None;
+            let action = match line {
+                Line::Complete(line) => self.machine.receive(&line),
+                Line::TooLong => self.machine.line_too_long(),
             };
             if matches!(action, Action::CheckSender { .. }) && self.stop.drain.is_cancelled() {
                 return self.end(Ended::Stopping).await;
@@ -130,6 +150,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             }
             if !self.machine.in_transaction() {
                 self.draft = None;
+                self.descriptor = None;
                 self.place = None;
                 self.transaction_deadline = None;
             }
@@ -177,6 +198,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 tracing::warn!(client = %self.peer, section = client.name, max, "message refused for now: over messages_per_hour");
                 return Err(replies::over_the_hour(max));
             }
+        }
+        self.descriptor = self.sessions.descriptor(self.peer);
+        if self.descriptor.is_none() {
+            tracing::warn!(client = %self.peer, "message refused for now: too many files are open (LimitNOFILE, ulimit -n)");
+            return Err(replies::TOO_MANY_MESSAGES);
         }
         let draft = self.queue.draft_from(&self.peer.to_string(), size_bytes);
         self.draft = Some(draft.map_err(|error| storage_reply(&error))?);
@@ -226,11 +252,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                     return Ok(Some(Ended::Closed));
                 };
                 self.reply(&reply);
-                return self.receive_content(envelope, draft).await;
+                // What content takes is not held by a session without.
+                return Box::pin(self.receive_content(envelope, draft)).await;
             }
-            Action::StartTls(reply) => return self.start_tls(&reply).await,
+            Action::StartTls(reply) => return Box::pin(self.start_tls(&reply)).await,
             Action::CheckLogin { name, password } => {
-                return self.check_login(&name, password).await;
+                return Box::pin(self.check_login(&name, password)).await;
             }
             Action::Close(reply) => {
                 self.reply(&reply);
@@ -238,7 +265,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             }
             Action::CutOff => {
                 tracing::warn!(client = %self.peer, "cut off: the client does not speak SMTP");
-                self.output.clear();
+                // No word about that; what came before is answered, an accepted message above all.
                 return Ok(Some(Ended::Closed));
             }
         }
@@ -317,6 +344,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         let peer = client(&self.machine, &self.stream, self.peer);
         let mut intake = Intake::new(self.settings, &latest.settings, peer, envelope, draft);
         let mut block = CONTENT_INPUT_BYTES;
+        let mut credit = Credit::new(self.settings.timeouts.data);
         loop {
             if self.input.len() >= CONTENT_INPUT_BYTES {
                 block = LONG_CONTENT_INPUT_BYTES;
@@ -325,9 +353,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 break;
             }
             self.flush().await?;
-            let read = self.read(block, self.settings.timeouts.data).await?;
-            if let Read::End(ended) = read {
-                return Ok(Some(ended));
+            let begun = Instant::now();
+            match self.read_content(block, begun + credit.left()).await? {
+                Read::Octets(octets) => credit.settle(begun.elapsed(), octets),
+                Read::End(ended) => return Ok(Some(ended)),
             }
         }
         let latest = Arc::clone(&self.latest.borrow());
@@ -382,30 +411,40 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         self.transaction_deadline.unwrap_or(self.deadline)
     }
 
+    /// Up to the end of a line there is one patience, however its octets are dealt out. Meanwhile a client that
+    /// has nothing to say costs no buffers.
     async fn read_command(&mut self) -> io::Result<Read> {
         self.flush().await?;
-        self.read(INPUT_BYTES, self.settings.timeouts.command).await
-    }
-
-    async fn read(&mut self, octets: usize, patience: std::time::Duration) -> io::Result<Read> {
-        let until = self.patience_ends().min(Instant::now() + patience);
-        self.input.reserve(octets);
+        self.output = BytesMut::new();
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+        let mut until = Instant::now() + self.settings.timeouts.command;
+        if self.framer.has_begun() {
+            until = *self.line_deadline.get_or_insert(until);
+        }
+        let until = self.patience_ends().min(until);
         let may_drain = !self.machine.in_transaction();
-        let read = tokio::select! {
+        tokio::select! {
             biased;
-            read = timeout_at(until, self.stream.read_buf(&mut self.input)) => read,
-            () = self.draining.as_mut(), if may_drain => return Ok(Read::End(Ended::Stopping)),
-            () = self.cut.as_mut() => return Ok(Read::End(Ended::Stopping)),
-        };
-        match read {
-            Ok(Ok(0)) => Ok(Read::End(Ended::ClientGone)),
-            Ok(Ok(_)) => Ok(Read::Octets),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Ok(Read::End(Ended::Timeout)),
+            read = timeout_at(until, read_some(&mut self.stream, &mut self.input)) => outcome(read),
+            () = self.draining.as_mut(), if may_drain => Ok(Read::End(Ended::Stopping)),
+            () = self.cut.as_mut() => Ok(Read::End(Ended::Stopping)),
         }
     }
 
-    async fn end(mut self, ended: Ended) -> io::Result<Ended> {
+    /// The transaction is one that a drain waits for.
+    async fn read_content(&mut self, octets: usize, until: Instant) -> io::Result<Read> {
+        let until = self.patience_ends().min(until);
+        self.input.reserve(octets);
+        tokio::select! {
+            biased;
+            read = timeout_at(until, self.stream.read_buf(&mut self.input)) => outcome(read),
+            () = self.cut.as_mut() => Ok(Read::End(Ended::Stopping)),
+        }
+    }
+
+    async fn end(&mut self, ended: Ended) -> io::Result<Ended> {
         match ended {
             Ended::Timeout => self.reply(&replies::TIMEOUT),
             Ended::Stopping => self.reply(&replies::STOPPING),
@@ -417,6 +456,30 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             let _ = self.stream.shutdown().await;
         }
         Ok(ended)
+    }
+}
+
+/// What there is, by way of the stack: `input` grows only by what came.
+async fn read_some(
+    stream: &mut (impl AsyncRead + Unpin),
+    input: &mut BytesMut,
+) -> io::Result<usize> {
+    poll_fn(|context| {
+        let mut room = [const { MaybeUninit::uninit() }; INPUT_BYTES];
+        let mut block = ReadBuf::uninit(&mut room);
+        ready!(Pin::new(&mut *stream).poll_read(context, &mut block))?;
+        input.extend_from_slice(block.filled());
+        Poll::Ready(Ok(block.filled().len()))
+    })
+    .await
+}
+
+fn outcome(read: Result<io::Result<usize>, Elapsed>) -> io::Result<Read> {
+    match read {
+        Ok(Ok(0)) => Ok(Read::End(Ended::ClientGone)),
+        Ok(Ok(octets)) => Ok(Read::Octets(octets)),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Ok(Read::End(Ended::Timeout)),
     }
 }
 

@@ -98,6 +98,13 @@ pub struct Timeouts {
 }
 
 impl Settings {
+    /// Whether programs of this machine may connect.
+    pub(super) fn serves_this_machine(&self) -> bool {
+        let loopback =
+            |network: &IpNet| network.network().is_loopback() || network.prefix_len() == 0;
+        matches!(self.address, Address::Unix { .. }) || self.allow.iter().any(loopback)
+    }
+
     /// What the protocol machine needs of it. `is_near`: the client is on this machine.
     pub(super) fn machine(&self, is_near: bool) -> Arc<ServerSettings> {
         let login = self.login.as_ref();

@@ -1,5 +1,6 @@
 //! One session in memory, on a clock that the test turns.
 
+mod hostile;
 mod logins;
 mod routes;
 
@@ -14,10 +15,12 @@ use tokio::task::JoinHandle;
 use tokio::time::advance;
 use tokio_util::sync::CancellationToken;
 
+use super::access::Access;
 use super::peer::Peer;
 use super::session::{Ended, Session};
 use super::transport::Transport;
-use super::{Current, Limits, Prepared, Routing, Settings, Stop, Table, Timeouts};
+use super::visit::Visit;
+use super::{Current, Limits, Prepared, Routing, Sessions, Settings, Stop, Table, Timeouts};
 use crate::queue::{self, Queue};
 
 fn routing(account: &str) -> Arc<Routing> {
@@ -29,7 +32,7 @@ fn routing(account: &str) -> Arc<Routing> {
     }))
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         name: "local".into(),
         address: super::Address::Tcp(([127, 0, 0, 1], 0).into()),
@@ -67,6 +70,27 @@ fn current(settings: Settings) -> Arc<Current> {
     Prepared::read(settings).unwrap().current()
 }
 
+fn visit(
+    settings: &watch::Sender<Arc<Current>>,
+    queue: &Queue,
+    stop: &Stop,
+    sessions: &Sessions,
+) -> Visit {
+    let peer = Peer::Network(IpAddr::from([127, 0, 0, 1]));
+    let latest = settings.subscribe();
+    let current = latest.borrow().for_client(peer);
+    let access = Access::new(sessions.clone());
+    Visit {
+        peer,
+        _admission: access.admit(peer, &current.settings).unwrap(),
+        current,
+        latest,
+        queue: queue.clone(),
+        stop: stop.clone(),
+        sessions: sessions.clone(),
+    }
+}
+
 struct Bench {
     client: DuplexStream,
     queue: Queue,
@@ -91,24 +115,9 @@ impl Bench {
             cut: CancellationToken::new(),
             grace: Duration::from_secs(20),
         };
-        let session = tokio::spawn({
-            let queue = queue.clone();
-            let (latest, told) = (settings.subscribe(), stop.clone());
-            async move {
-                let peer = Peer::Network(IpAddr::from([127, 0, 0, 1]));
-                let current = latest.borrow().for_client(peer);
-                Session::new(
-                    Transport::Plain(server),
-                    peer,
-                    &current,
-                    latest,
-                    &queue,
-                    &told,
-                )
-                .run()
-                .await
-            }
-        });
+        let visit = visit(&settings, &queue, &stop, &Sessions::with_descriptors(10));
+        let session =
+            tokio::spawn(async move { Session::new(Transport::Plain(server), &visit).run().await });
         Self {
             client,
             queue,

@@ -17,7 +17,9 @@ use crate::admin;
 use crate::alert::Hooks;
 use crate::config::{Account, Settings};
 use crate::delivery::{NoticesHandle, Quota, Tenant};
-use crate::listener::{self, Address, Hours, Inherited, Listener, Prepared, Routing, Stop};
+use crate::listener::{
+    self, Address, Hours, Inherited, Listener, Prepared, Routing, Sessions, Stop,
+};
 use crate::queue::Queue;
 
 mod switch;
@@ -36,6 +38,8 @@ pub(super) struct Parts {
     /// Admin sockets and the answers they wait for.
     pub(super) answering: JoinSet<io::Result<()>>,
     pub(super) answers: CancellationToken,
+    /// Of all listeners.
+    sessions: Sessions,
     /// How much single clients have sent.
     hours: Arc<Hours>,
     /// None before the start.
@@ -112,8 +116,10 @@ impl Door {
 
 impl Parts {
     pub(super) fn new(queue: Queue, stop: Stop, inherited: Inherited) -> Self {
+        let sessions = Sessions::within_limits();
         Self {
-            view: Arc::new(View::new(queue.clone())),
+            view: Arc::new(View::new(queue.clone(), sessions.clone())),
+            sessions,
             queue,
             stop,
             taking: JoinSet::new(),

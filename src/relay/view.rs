@@ -15,7 +15,7 @@ use crate::admin::{
     QueueStatus, SignInReport, Status, StatusFuture, StatusSource, TokenReport, TokenState, wall,
 };
 use crate::delivery::{self, Quota};
-use crate::listener::{Address, Routing};
+use crate::listener::{Address, Routing, Sessions};
 use crate::oauth::{SignIn, TokenStatus, aadsts};
 use crate::queue::{DeniedSender, MessageState, Queue};
 
@@ -49,6 +49,8 @@ pub struct View {
     pub started_at: Timestamp,
     /// The queue.
     pub queue: Queue,
+    /// Of all listeners.
+    pub sessions: Sessions,
     shown: watch::Sender<Arc<Shown>>,
     /// The day on which each account's credential runs out, where one is known.
     ends: Mutex<BTreeMap<String, Date>>,
@@ -68,10 +70,11 @@ pub struct Shown {
 }
 
 impl View {
-    pub(super) fn new(queue: Queue) -> Self {
+    pub(super) fn new(queue: Queue, sessions: Sessions) -> Self {
         Self {
             started_at: Timestamp::now(),
             queue,
+            sessions,
             shown: watch::Sender::default(),
             ends: Mutex::default(),
         }
@@ -138,6 +141,7 @@ impl StatusSource for View {
                 pid: std::process::id(),
                 started_at: self.started_at,
                 listeners: now.listeners.iter().map(listener).collect(),
+                session_panics: self.sessions.panics(),
                 queue,
                 accounts,
                 incidents: IncidentStatus::all(&self.queue),

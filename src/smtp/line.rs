@@ -73,6 +73,11 @@ impl LineFramer {
         Some(Line::Complete(line))
     }
 
+    /// Whether part of a line has come, as far as [`LineFramer::next`] has looked.
+    pub fn has_begun(&self) -> bool {
+        self.discarding || self.searched > 0
+    }
+
     /// Forgets a line begun: the buffer was emptied from outside.
     pub fn restart(&mut self) {
         self.searched = 0;
@@ -138,13 +143,14 @@ mod tests {
         for _ in 0..1000 {
             buffer.extend_from_slice(&[b'x'; 100]);
             assert_eq!(framer.next(&mut buffer), None);
-            assert!(buffer.is_empty());
+            assert!(buffer.is_empty() && framer.has_begun());
         }
         buffer.extend_from_slice(b"xx\r\nQUIT\r\n");
         assert_eq!(
             lines(&mut framer, &mut buffer),
             [None, Some("QUIT".to_owned())]
         );
+        assert!(!framer.has_begun());
     }
 
     proptest! {

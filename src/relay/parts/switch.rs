@@ -78,7 +78,11 @@ impl Parts {
                         drain,
                         ..self.stop.clone()
                     };
-                    self.taking.spawn(listener.run(self.queue.clone(), stop));
+                    self.taking.spawn(listener.run(
+                        self.queue.clone(),
+                        stop,
+                        self.sessions.clone(),
+                    ));
                     (door.settings.name.clone(), door)
                 }
             };

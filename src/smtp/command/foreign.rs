@@ -6,7 +6,7 @@
 
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while1};
-use nom::character::complete::{alpha1, char};
+use nom::character::complete::char;
 use nom::{IResult, Parser};
 
 /// RFC 9110 section 9, RFC 5789, RFC 4918, and `PRI` of RFC 9113; none is also an SMTP verb.
@@ -35,7 +35,8 @@ pub(super) fn is_foreign(line: &[u8]) -> bool {
 
 /// `method SP request-target SP HTTP-version`, RFC 9112 section 3; the method alone is enough.
 fn http_request(line: &[u8]) -> IResult<&[u8], ()> {
-    let (rest, method) = alpha1(line)?;
+    let token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
+    let (rest, method) = take_while1(token)(line)?;
     let (rest, _) = char(' ')(rest)?;
     if HTTP_METHODS.contains(&method) || has_http_version(rest) {
         return Ok((rest, ()));

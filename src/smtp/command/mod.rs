@@ -192,6 +192,22 @@ impl Command {
     }
 }
 
+impl Command {
+    /// Whether it brings no message nearer by itself. DATA does with what follows; counted until then.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(
+            self,
+            Self::Helo { .. }
+                | Self::Ehlo { .. }
+                | Self::Data
+                | Self::Rset
+                | Self::Noop
+                | Self::Vrfy
+                | Self::Help
+        )
+    }
+}
+
 /// `MAIL FROM:<reverse-path> parameters CRLF`
 pub(crate) fn encode_mail(
     reverse_path: &ReversePath,

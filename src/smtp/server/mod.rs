@@ -1,6 +1,7 @@
 //! The server's side of a session, as a machine: a line in, an [`Action`] out.
 
 mod auth;
+mod patience;
 mod replies;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use crate::secret::Secret;
 use crate::smtp::command::{MailParameters, RcptParameters};
 use crate::smtp::{Command, CommandError, Reply, Severity, Verb};
 use auth::{Exchange, Progress};
+use patience::Patience;
 
 /// What every session of a listener has in common.
 #[derive(Clone, Debug)]
@@ -101,7 +103,7 @@ pub struct Session {
     transaction: Transaction,
     login: Login,
     is_encrypted: bool,
-    errors: u32,
+    patience: Patience,
 }
 
 #[derive(Debug)]
@@ -151,7 +153,7 @@ impl Session {
             transaction: Transaction::None,
             login: Login::None,
             is_encrypted,
-            errors: 0,
+            patience: Patience::default(),
         }
     }
 
@@ -222,6 +224,9 @@ impl Session {
         };
         if self.needs_tls(&command) {
             return self.refuse(replies::TLS_FIRST);
+        }
+        if command.is_idle() && !self.patience.bears_idle_command() {
+            return self.give_up(replies::TOO_MANY_COMMANDS);
         }
         match command {
             Command::Helo { name } => self.helo(name),
@@ -324,7 +329,7 @@ impl Session {
     pub fn content_received(&mut self, reply: Reply) -> Action {
         self.transaction = Transaction::None;
         if reply.severity() == Severity::Completed {
-            self.errors = 0;
+            self.patience.renew();
         }
         self.refuse(reply)
     }
@@ -511,13 +516,16 @@ impl Session {
 
     /// The one place where errors are counted.
     fn refuse(&mut self, reply: Reply) -> Action {
-        if reply.severity() == Severity::Permanent {
-            self.errors = self.errors.saturating_add(1);
-            if self.errors > self.settings.errors_max {
-                self.transaction = Transaction::None;
-                return Action::Close(replies::TOO_MANY_ERRORS);
-            }
+        if reply.severity() == Severity::Permanent
+            && !self.patience.bears_error(self.settings.errors_max)
+        {
+            return self.give_up(replies::TOO_MANY_ERRORS);
         }
         Action::Reply(reply)
+    }
+
+    fn give_up(&mut self, reply: Reply) -> Action {
+        self.transaction = Transaction::None;
+        Action::Close(reply)
     }
 }

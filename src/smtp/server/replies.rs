@@ -97,6 +97,12 @@ pub(super) const PARAMETER_UNKNOWN: Reply = reply(
 pub(super) const TOO_MANY_ERRORS: Reply =
     reply(421, (4, 7, 0), "Too many errors; closing the connection");
 
+pub(super) const TOO_MANY_COMMANDS: Reply = reply(
+    421,
+    (4, 7, 0),
+    "Too many commands without a message; closing the connection",
+);
+
 const NULL_FORWARD_PATH: Reply = reply(501, (5, 1, 3), "The null path <> cannot be a recipient");
 const POSTMASTER: Reply = reply(
     550,

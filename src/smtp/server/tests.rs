@@ -202,6 +202,28 @@ fn surplus_recipients_are_left_for_another_transaction() {
 }
 
 #[test]
+fn commands_without_end_and_without_a_message_end_the_session() {
+    let mut session = session();
+    for _ in 0..999 {
+        dialogue(&mut session, &[("NOOP", "250")]);
+    }
+    let message = [
+        ("MAIL FROM:<>", "250"),
+        ("RCPT TO:<a@b>", "250"),
+        ("DATA", "354"),
+    ];
+    dialogue(&mut session, &message);
+    assert_eq!(session.content_received(QUEUED), Action::Reply(QUEUED));
+    for _ in 0..200 {
+        let lines = ["NOOP", "RSET", "EHLO x", "VRFY a", "HELP"];
+        dialogue(&mut session, &lines.map(|line| (line, "2")));
+    }
+    dialogue(&mut session, &[("MAIL FROM:<a@b>", "250")]);
+    assert!(matches!(receive(&mut session, "NOOP"), Action::Close(reply) if reply.code() == 421));
+    assert!(!session.in_transaction());
+}
+
+#[test]
 fn the_shell_has_a_say() {
     let refusal = || Reply::new(550, None, "no");
     let mut session = session();
