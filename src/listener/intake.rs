@@ -134,7 +134,11 @@ impl Intake {
             ContentProgress::NeedMore => false,
             ContentProgress::End => true,
             ContentProgress::Refused => {
-                self.draft = Err(replies::BARE_NEWLINE);
+                self.draft = Err(if self.decoder.has_bare_newline() {
+                    replies::BARE_NEWLINE
+                } else {
+                    replies::NUL
+                });
                 true
             }
         };
