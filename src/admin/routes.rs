@@ -14,6 +14,7 @@ use axum::routing::get;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::clients;
 use super::hands;
 use super::listing::{self, ListError};
 use super::one_line;
@@ -83,6 +84,7 @@ fn read_only() -> Router<Answers> {
         .route("/v1/queue", get(list))
         .route("/v1/queue/{id}", get(show))
         .route("/v1/history", get(history))
+        .route("/v1/clients", get(clients::list))
 }
 
 /// Lets only permitted peers through; needs `into_make_service_with_connect_info::<Peer>`.

@@ -7,6 +7,7 @@
 //! To add a command: a file with a `clap::Args` struct and `fn run(self, context: &Context) ->
 //! Result<(), CliError>`, a variant of [`Command`], and its line in [`Command::run`].
 
+mod clients;
 mod config;
 mod context;
 mod demo;
@@ -60,6 +61,7 @@ enum Command {
     Queue(queue::Args),
     History(history::Args),
     Sender(sender::Args),
+    Clients(clients::Args),
     Status(status::Args),
 }
 
@@ -74,6 +76,7 @@ impl Command {
             Self::Queue(args) => args.run(context),
             Self::History(args) => args.run(context),
             Self::Sender(args) => args.run(context),
+            Self::Clients(args) => args.run(context),
             Self::Status(args) => args.run(context),
         }
     }

@@ -7,6 +7,7 @@
 mod access;
 mod address;
 mod certificate;
+mod clients;
 mod hours;
 mod inherited;
 mod intake;
@@ -301,6 +302,7 @@ async fn accept(
                     Denied::Network => replies::ACCESS_DENIED,
                     Denied::Total | Denied::Client => replies::TOO_MANY_CONNECTIONS,
                 };
+                clients::turned_away(queue, &peer.to_string(), &settings.name, &reply);
                 if let Ok(stream) = stream.into_file() {
                     say(&stream, &reply);
                 }

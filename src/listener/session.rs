@@ -11,12 +11,13 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::listener::certificate::Certificate;
+use crate::listener::clients::Notes;
 use crate::listener::hours::Place;
 use crate::listener::intake::{Client, Intake, storage_reply};
 use crate::listener::transport::Transport;
 use crate::listener::{Current, HANDSHAKE_MAX, Peer, Sender, Settings, Stop};
 use crate::mail::{Mailbox, ReversePath};
-use crate::queue::{Draft, Queue};
+use crate::queue::{Draft, Queue, Quirk};
 use crate::smtp::{
     Action, COMMAND_LINE_MAX_OCTETS, Line, LineFramer, Reply, Session as Machine, Severity,
 };
@@ -63,12 +64,16 @@ pub(super) struct Session<'a, S> {
     draft: Option<Draft>,
     /// Its place in its client's hour, where that is limited.
     place: Option<Place>,
+    notes: Notes,
     /// Whom it comes from, as far as the routes are concerned.
     reverse_path: ReversePath,
     /// When the session is over; a transaction begun before gets its own full time.
     deadline: Instant,
     transaction_deadline: Option<Instant>,
 }
+
+/// The code for a message that is larger than the listener takes.
+const TOO_LARGE: u16 = 552;
 
 /// What reading led to.
 enum Read {
@@ -104,6 +109,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             output: BytesMut::with_capacity(512),
             draft: None,
             place: None,
+            notes: Notes::new(peer.to_string()),
             reverse_path: ReversePath::Null,
             deadline: Instant::now() + settings.timeouts.session,
             transaction_deadline: None,
@@ -113,11 +119,24 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
 
     /// The whole dialogue.
     pub(super) async fn run(mut self) -> io::Result<Ended> {
+        let ended = self.converse().await;
+        self.tell();
+        ended
+    }
+
+    async fn converse(&mut self) -> io::Result<Ended> {
         self.reply(&self.machine.greeting());
         loop {
+            let line;
             let action = match self.framer.next(&mut self.input) {
-                Some(Line::Complete(line)) => self.machine.receive(&line),
-                Some(Line::TooLong) => self.machine.line_too_long(),
+                Some(Line::Complete(complete)) => {
+                    line = complete;
+                    self.machine.receive(&line)
+                }
+                Some(Line::TooLong) => {
+                    line = BytesMut::new();
+                    self.machine.line_too_long()
+                }
                 None => match self.read_command().await? {
                     Read::Octets => continue,
                     Read::End(ended) => return self.end(ended).await,
@@ -126,7 +145,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             if matches!(action, Action::CheckSender { .. }) && self.stop.drain.is_cancelled() {
                 return self.end(Ended::Stopping).await;
             }
-            let action = self.judge(action);
+            let action = self.judge(action, &line);
             if let Some(ended) = self.perform(action).await? {
                 return self.end(ended).await;
             }
@@ -139,18 +158,28 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     }
 
     /// Answers what the machine leaves to the shell: does it find a way, and is there room?
-    fn judge(&mut self, action: Action) -> Action {
+    fn judge(&mut self, action: Action, line: &[u8]) -> Action {
         match action {
             Action::CheckSender {
                 reverse_path,
                 size_bytes,
             } => {
                 let admitted = self.admit(reverse_path, size_bytes);
+                if admitted.is_ok() {
+                    self.notes.addressed(line);
+                }
                 self.machine.sender_checked(admitted)
             }
             Action::CheckRecipient { mailbox } => {
                 let routed = self.route(&mailbox);
+                if routed.is_ok() {
+                    self.notes.addressed(line);
+                }
                 self.machine.recipient_checked(routed)
+            }
+            Action::Reply(reply) if reply.code() == TOO_LARGE => {
+                self.notes.too_large(line);
+                Action::Reply(reply)
             }
             decided => decided,
         }
@@ -166,6 +195,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             .address()
             .and_then(|address| settings.routing.client(address));
         let forced = client.and_then(|client| client.sender.clone());
+        let given = reverse_path.to_string();
         self.reverse_path = forced.map_or(reverse_path, ReversePath::Mailbox);
         let path = self.reverse_path.to_string();
         if !settings.routing.takes_from(self.sender(settings, &path)) {
@@ -180,9 +210,16 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 return Err(replies::over_the_hour(max));
             }
         }
-        let draft = self.queue.draft_from(&self.peer.to_string(), size_bytes);
+        let draft = self.queue.draft_from(self.notes.client(), size_bytes);
         self.draft = Some(draft.map_err(|error| storage_reply(&error))?);
         self.transaction_deadline = Some(Instant::now() + self.settings.timeouts.session);
+        self.notes.begun(given);
+        let is_greeted = self.machine.is_greeted();
+        self.notes.note(Quirk::NoHelo, !is_greeted);
+        let is_esmtp = self.machine.is_esmtp();
+        self.notes.note(Quirk::HeloOnly, is_greeted && !is_esmtp);
+        self.notes
+            .note(Quirk::LfCommands, self.framer.has_bare_lf());
         Ok(())
     }
 
@@ -289,12 +326,16 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             self.flush().await?;
             let read = self.read(block, self.settings.timeouts.data).await?;
             if let Read::End(ended) = read {
+                self.notes.note(Quirk::LfEnd, intake.seems_ended());
                 return Ok(Some(ended));
             }
         }
         let latest = Arc::clone(&self.latest.borrow());
         let peer = client(&self.machine, &self.stream, self.peer);
-        let reply = intake.commit(&latest.settings, &latest.repeats, peer).await;
+        let notes = &mut self.notes;
+        let reply = intake
+            .commit(&latest.settings, &latest.repeats, peer, notes)
+            .await;
         if reply.severity() == Severity::Completed
             && let Some(place) = self.place.take()
         {
@@ -307,6 +348,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             }
             Action::Reply(reply) => {
                 self.reply(&reply);
+                self.tell();
                 Ok(None)
             }
             Action::CheckSender { .. }
@@ -321,6 +363,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     /// Replies are gathered and go out together when there is nothing left to answer (RFC 2920).
     fn reply(&mut self, reply: &Reply) {
         reply.encode(&mut self.output);
+        if *reply != replies::STOPPING {
+            self.notes.replied(reply);
+        }
+    }
+
+    fn tell(&mut self) {
+        let client = client(&self.machine, &self.stream, self.peer);
+        self.notes.tell(self.queue, &self.settings.name, client);
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -365,7 +415,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         }
     }
 
-    async fn end(mut self, ended: Ended) -> io::Result<Ended> {
+    async fn end(&mut self, ended: Ended) -> io::Result<Ended> {
         match ended {
             Ended::Timeout => self.reply(&replies::TIMEOUT),
             Ended::Stopping => self.reply(&replies::STOPPING),

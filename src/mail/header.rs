@@ -273,7 +273,7 @@ impl HeaderPass {
     fn end_field(&mut self, out: &mut Vec<u8>) {
         let held = std::mem::take(&mut self.held);
         match self.field {
-            Field::From => self.end_from(held, out),
+            Field::From => self.end_from(&held, out),
             Field::Date => {
                 self.seen.date = !value_of(&held).trim_ascii().is_empty();
                 if self.seen.date {
@@ -292,8 +292,8 @@ impl HeaderPass {
         self.field = Field::None;
     }
 
-    fn end_from(&mut self, held: Vec<u8>, out: &mut Vec<u8>) {
-        let value = value_of(&held);
+    fn end_from(&mut self, held: &[u8], out: &mut Vec<u8>) {
+        let value = value_of(held);
         let verdict = from::judge(value);
         if self.supplements.replaces_from {
             self.seen.flaws.no_from |= verdict == Verdict::Nobody;
@@ -313,7 +313,7 @@ impl HeaderPass {
             }
             Verdict::Quoted(_) | Verdict::Fine => {
                 self.seen.from = true;
-                self.write_field(&held, out);
+                self.write_field(held, out);
             }
         }
     }

@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod clients;
 mod config;
 mod hands;
 mod login;

@@ -40,8 +40,7 @@ pub(super) fn judge(value: &[u8]) -> Verdict {
                 octets.next();
                 within
             }
-            (Within::Quotes, b'"') => Within::Phrase,
-            (Within::Comment(1), b')') => Within::Phrase,
+            (Within::Quotes, b'"') | (Within::Comment(1), b')') => Within::Phrase,
             (Within::Comment(depth), b')') => Within::Comment(depth - 1),
             (Within::Comment(depth), b'(') => Within::Comment(depth.saturating_add(1)),
             (Within::Brackets, b'>') => {
