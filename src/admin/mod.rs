@@ -12,6 +12,7 @@
 //! POST /v1/actions/{action}  queue::SelectionRequest in; a queue::Tally a line, the last with `done`
 //! POST /v1/export         queue::SelectionRequest in; for each message a line, then its content
 //! POST /v1/import         a line and the content in; the new id
+//! GET /v1/clients         an array of queue::ClientRecord
 //! GET /v1/senders         an array of queue::DeniedSender
 //! POST /v1/accounts/{name}/renew  the account's name; a new token is asked for, 404 where there is no such account
 //! POST /v1/senders/forget `address` and `account` in, each or none; how many `senders` were forgotten
@@ -23,6 +24,7 @@
 mod accounts;
 mod cause;
 mod client;
+mod clients;
 mod hands;
 mod listing;
 mod peer;

@@ -14,13 +14,13 @@ use axum::routing::get;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::accounts;
 use super::hands;
 use super::listing::{self, ListError};
 use super::one_line;
 use super::peer::Peer;
 use super::protocol::{ErrorBody, Status, StatusSource};
 use super::senders;
+use super::{accounts, clients};
 use crate::queue::{Filter, HistoryFilter, MessageDetail, Queue, QueueId, StorageError};
 
 /// Each holds a thread and a database connection until its reader is done.
@@ -85,6 +85,7 @@ fn read_only() -> Router<Answers> {
         .route("/v1/queue", get(list))
         .route("/v1/queue/{id}", get(show))
         .route("/v1/history", get(history))
+        .route("/v1/clients", get(clients::list))
 }
 
 /// Lets only permitted peers through; needs `into_make_service_with_connect_info::<Peer>`.

@@ -9,6 +9,7 @@
 
 mod account;
 mod check;
+mod clients;
 mod config;
 mod confirm;
 mod context;
@@ -75,6 +76,7 @@ enum Command {
     Queue(queue::Args),
     History(history::Args),
     Sender(sender::Args),
+    Clients(clients::Args),
     Status(status::Args),
     Token(token::Args),
 }
@@ -95,6 +97,7 @@ impl Command {
             Self::Queue(args) => args.run(context),
             Self::History(args) => args.run(context),
             Self::Sender(args) => args.run(context),
+            Self::Clients(args) => args.run(context),
             Self::Status(args) => args.run(context),
             Self::Token(args) => args.run(context),
         }

@@ -3,12 +3,13 @@
 use bytes::BytesMut;
 use jiff::Zoned;
 
+use crate::listener::clients::Notes;
 use crate::listener::repeats::Repeats;
 use crate::listener::{Peer, Sender, Settings};
 use crate::mail::{
     BodyType, Envelope, HeaderPass, Received, ReversePath, Supplements, date_time, subject,
 };
-use crate::queue::{Draft, DraftError, Full, Origin, QueueId, StorageError, Submission};
+use crate::queue::{Draft, DraftError, Full, Origin, QueueId, Quirk, StorageError, Submission};
 use crate::smtp::{ContentDecoder, ContentProgress, Reply};
 use crate::telemetry;
 
@@ -16,6 +17,9 @@ use super::replies;
 
 /// RFC 5321 section 6.3: more trace lines than this are a loop.
 const RECEIVED_MAX: u32 = 30;
+
+/// LF.LF, where only CRLF.CRLF ends the data.
+const SEEMING_END: &[u8] = b"\r\n.\r\n";
 
 /// What the session knows about the client.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +40,8 @@ pub(super) struct Client<'a> {
 pub(super) struct Intake {
     decoder: ContentDecoder,
     decoded: Vec<u8>,
+    /// The last octets of the content so far, for a client that ends it in its own way.
+    tail: Vec<u8>,
     header: HeaderPass,
     stored: Vec<u8>,
     envelope: Envelope,
@@ -107,6 +113,7 @@ impl Intake {
         Self {
             decoder: ContentDecoder::new(settings.bare_newline),
             decoded: Vec::new(),
+            tail: Vec::new(),
             header: HeaderPass::new(Supplements {
                 from,
                 replaces_from: forced.is_some_and(|forced| forced.sender.is_some()),
@@ -134,7 +141,11 @@ impl Intake {
             ContentProgress::NeedMore => false,
             ContentProgress::End => true,
             ContentProgress::Refused => {
-                self.draft = Err(replies::BARE_NEWLINE);
+                self.draft = Err(if self.decoder.has_bare_newline() {
+                    replies::BARE_NEWLINE
+                } else {
+                    replies::NUL
+                });
                 true
             }
         };
@@ -142,6 +153,7 @@ impl Intake {
             self.draft = Err(replies::TOO_LARGE);
         }
         self.eight_bit |= !self.decoded.is_ascii();
+        self.remember_tail();
         if let Ok(draft) = &mut self.draft {
             self.header.push(&self.decoded, &mut self.stored);
             if ended {
@@ -156,6 +168,37 @@ impl Intake {
         ended
     }
 
+    /// Whether the content, which goes on, ends in LF.LF: the client waits for a reply.
+    pub(super) fn seems_ended(&self) -> bool {
+        self.decoder.has_bare_newline() && self.tail == SEEMING_END
+    }
+
+    fn remember_tail(&mut self) {
+        let new = self.decoded.len().min(SEEMING_END.len());
+        let (_, end) = self.decoded.split_at(self.decoded.len() - new);
+        let kept = self.tail.len().min(SEEMING_END.len() - new);
+        self.tail.drain(..self.tail.len() - kept);
+        self.tail.extend_from_slice(end);
+    }
+
+    /// What the content needed.
+    fn note(&self, notes: &mut Notes) {
+        let flaws = self.header.seen().flaws;
+        let is_declared = self.envelope.body_type() == BodyType::EightBitMime;
+        for (quirk, is_met) in [
+            (Quirk::BareNewline, self.decoder.has_bare_newline()),
+            (Quirk::Nul, self.decoder.has_nul()),
+            (Quirk::LongLines, self.decoder.has_long_line()),
+            (Quirk::UndeclaredEightBit, self.eight_bit && !is_declared),
+            (Quirk::NoFrom, flaws.no_from),
+            (Quirk::NoDate, flaws.no_date),
+            (Quirk::NoMessageId, flaws.no_message_id),
+            (Quirk::UnquotedName, flaws.unquoted_name),
+        ] {
+            notes.note(quirk, is_met);
+        }
+    }
+
     /// The reply to the end of data; 250 only with a receipt in hand. `latest` tells where it goes: settings
     /// may have changed while the content came.
     pub(super) async fn commit(
@@ -163,12 +206,19 @@ impl Intake {
         latest: &Settings,
         repeats: &Repeats,
         client: Client<'_>,
+        notes: &mut Notes,
     ) -> Reply {
+        self.note(notes);
         let seen = self.header.seen();
         let draft = match self.draft {
             Ok(_) if seen.received_count > RECEIVED_MAX => return replies::LOOP,
             Ok(draft) => draft,
-            Err(reply) => return reply,
+            Err(reply) => {
+                if reply == replies::TOO_LARGE {
+                    notes.refused(self.content_bytes);
+                }
+                return reply;
+            }
         };
         let body_type = if self.eight_bit {
             BodyType::EightBitMime
@@ -230,11 +280,13 @@ impl Intake {
                 }
                 if let Some(message_id) = &seen.message_id {
                     let (id, size_bytes) = (first.queue_id(), self.content_bytes);
-                    let earlier = repeats.accepted(client.peer, message_id, size_bytes, id);
-                    if let Some(earlier) = earlier {
-                        warn_of_repeat(client.peer, message_id, id, earlier);
+                    let repeat = repeats.accepted(client.peer, message_id, size_bytes, id);
+                    notes.note(Quirk::RepeatedMessageId, repeat.is_some());
+                    if let Some(repeat) = repeat.filter(|repeat| repeat.is_news) {
+                        warn_of_repeat(client.peer, message_id, id, repeat.earlier);
                     }
                 }
+                notes.accepted(self.content_bytes);
                 replies::queued(&first)
             }
             Err(error) => storage_reply(&error),

@@ -8,6 +8,7 @@ mod access;
 mod address;
 mod attempts;
 mod certificate;
+mod clients;
 mod hours;
 mod inherited;
 mod intake;
@@ -349,6 +350,7 @@ async fn accept(
                     }
                     Denied::Rate => replies::TOO_MANY_A_MINUTE,
                 };
+                clients::turned_away(queue, &peer.to_string(), &settings.name, &reply);
                 if let Ok(stream) = stream.into_file() {
                     say(&stream, &reply);
                 }

@@ -44,9 +44,18 @@ struct Accepted {
     times: u32,
 }
 
+/// A Message-ID that is used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Repeat {
+    /// The message that had it first.
+    pub(super) earlier: QueueId,
+    /// Somebody should hear of it.
+    pub(super) is_news: bool,
+}
+
 impl Repeats {
-    /// A message was accepted from `client` as `id`. Returns the earlier message with this Message-ID if
-    /// somebody should hear of it.
+    /// A message was accepted from `client` as `id`. Returns the earlier message with this Message-ID, if there
+    /// is one.
     ///
     /// A client that never heard our 250 sends the very same message once more. So the same Message-ID
     /// counts as used again when the size differs, or when it comes for the third time.
@@ -56,7 +65,7 @@ impl Repeats {
         message_id: &str,
         size_bytes: u64,
         id: QueueId,
-    ) -> Option<QueueId> {
+    ) -> Option<Repeat> {
         let key = self.hasher.hash_one((client, message_id));
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(known) = state.accepted.get_mut(&key) else {
@@ -73,7 +82,10 @@ impl Repeats {
         known.times = known.times.saturating_add(1);
         let earlier = *known;
         let is_another = earlier.size_bytes != size_bytes || earlier.times > 2;
-        (is_another && state.may_warn(client, Instant::now())).then_some(earlier.id)
+        is_another.then(|| Repeat {
+            earlier: earlier.id,
+            is_news: state.may_warn(client, Instant::now()),
+        })
     }
 }
 
@@ -115,14 +127,22 @@ mod tests {
         QueueId::parse(&format!("01K9Z3X4T5AB{number:04}")).unwrap()
     }
 
+    fn repeat(earlier: u32, is_news: bool) -> Repeat {
+        let earlier = id(earlier);
+        Repeat { earlier, is_news }
+    }
+
     #[test]
     fn another_message_under_the_same_name_is_told_of_once_an_hour() {
         let repeats = Repeats::default();
         assert_eq!(repeats.accepted(PRINTER, "<1@p>", 100, id(1)), None);
-        assert_eq!(repeats.accepted(PRINTER, "<1@p>", 101, id(2)), Some(id(1)));
-        assert_eq!(repeats.accepted(PRINTER, "<1@p>", 102, id(3)), None);
+        let second = repeats.accepted(PRINTER, "<1@p>", 101, id(2));
+        assert_eq!(second, Some(repeat(1, true)));
+        let third = repeats.accepted(PRINTER, "<1@p>", 102, id(3));
+        assert_eq!(third, Some(repeat(1, false)));
         assert_eq!(repeats.accepted(SCANNER, "<1@p>", 103, id(4)), None);
-        assert_eq!(repeats.accepted(SCANNER, "<1@p>", 104, id(5)), Some(id(4)));
+        let other = repeats.accepted(SCANNER, "<1@p>", 104, id(5));
+        assert_eq!(other, Some(repeat(4, true)));
     }
 
     #[test]
@@ -130,7 +150,8 @@ mod tests {
         let repeats = Repeats::default();
         assert_eq!(repeats.accepted(PRINTER, "<1@p>", 100, id(1)), None);
         assert_eq!(repeats.accepted(PRINTER, "<1@p>", 100, id(2)), None);
-        assert_eq!(repeats.accepted(PRINTER, "<1@p>", 100, id(3)), Some(id(1)));
+        let third = repeats.accepted(PRINTER, "<1@p>", 100, id(3));
+        assert_eq!(third, Some(repeat(1, true)));
     }
 
     #[test]

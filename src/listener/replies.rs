@@ -55,6 +55,7 @@ pub(super) const BARE_NEWLINE: Reply = reply(
     (5, 6, 11),
     "The message has bare CR or LF; lines must end in CRLF",
 );
+pub(super) const NUL: Reply = reply(550, (5, 6, 0), "The message has NUL characters");
 pub(super) const LOOP: Reply = reply(
     554,
     (5, 4, 6),

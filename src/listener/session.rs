@@ -14,6 +14,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use crate::listener::clients::Notes;
 use crate::listener::hours::Place;
 use crate::listener::intake::{Client, Intake, storage_reply};
 use crate::listener::login::{Login, Verdict};
@@ -23,7 +24,7 @@ use crate::listener::transport::Transport;
 use crate::listener::visit::Visit;
 use crate::listener::{Current, HANDSHAKE_MAX, Peer, Sender, Sessions, Settings, Stop};
 use crate::mail::{Mailbox, ReversePath};
-use crate::queue::{Draft, Queue};
+use crate::queue::{Draft, Queue, Quirk};
 use crate::secret::Secret;
 use crate::smtp::{
     Action, COMMAND_LINE_MAX_OCTETS, Line, LineFramer, Reply, Session as Machine, Severity,
@@ -74,6 +75,7 @@ pub(super) struct Session<'a, S> {
     descriptor: Option<Descriptor>,
     /// Its place in its client's hour, where that is limited.
     place: Option<Place>,
+    notes: Notes,
     /// Whom it comes from, as far as the routes are concerned.
     reverse_path: ReversePath,
     /// When the session is over; a transaction begun before gets its own full time.
@@ -82,6 +84,9 @@ pub(super) struct Session<'a, S> {
     /// When a line that has begun must have ended.
     line_deadline: Option<Instant>,
 }
+
+/// The code for a message that is larger than the listener takes.
+const TOO_LARGE: u16 = 552;
 
 /// What reading led to.
 enum Read {
@@ -118,6 +123,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             draft: None,
             descriptor: None,
             place: None,
+            notes: Notes::new(peer.to_string()),
             reverse_path: ReversePath::Null,
             deadline: Instant::now() + settings.timeouts.session,
             transaction_deadline: None,
@@ -128,6 +134,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
 
     /// The whole dialogue.
     pub(super) async fn run(&mut self) -> io::Result<Ended> {
+        let ended = self.converse().await;
+        self.tell();
+        ended
+    }
+
+    async fn converse(&mut self) -> io::Result<Ended> {
         self.reply(&self.machine.greeting());
         loop {
             let Some(line) = self.framer.next(&mut self.input) else {
@@ -137,14 +149,19 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 }
             };
             self.line_deadline = None;
-            let action = match line {
-                Line::Complete(line) => self.machine.receive(&line),
-                Line::TooLong => self.machine.line_too_long(),
+            let (line, action) = match line {
+                Line::Complete(line) => {
+                    let action = self.machine.receive(&line);
+                    (line, action)
+                }
+                Line::TooLong => (BytesMut::new(), self.machine.line_too_long()),
             };
             if matches!(action, Action::CheckSender { .. }) && self.stop.drain.is_cancelled() {
                 return self.end(Ended::Stopping).await;
             }
-            let action = self.judge(action);
+            let action = self.judge(action, &line);
+            // Not held while the action is carried out.
+            drop(line);
             if let Some(ended) = self.perform(action).await? {
                 return self.end(ended).await;
             }
@@ -158,18 +175,28 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     }
 
     /// Answers what the machine leaves to the shell: does it find a way, and is there room?
-    fn judge(&mut self, action: Action) -> Action {
+    fn judge(&mut self, action: Action, line: &[u8]) -> Action {
         match action {
             Action::CheckSender {
                 reverse_path,
                 size_bytes,
             } => {
                 let admitted = self.admit(reverse_path, size_bytes);
+                if admitted.is_ok() {
+                    self.notes.addressed(line);
+                }
                 self.machine.sender_checked(admitted)
             }
             Action::CheckRecipient { mailbox } => {
                 let routed = self.route(&mailbox);
+                if routed.is_ok() {
+                    self.notes.addressed(line);
+                }
                 self.machine.recipient_checked(routed)
+            }
+            Action::Reply(reply) if reply.code() == TOO_LARGE => {
+                self.notes.too_large(line);
+                Action::Reply(reply)
             }
             decided => decided,
         }
@@ -185,6 +212,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             .address()
             .and_then(|address| settings.routing.client(address));
         let forced = client.and_then(|client| client.sender.clone());
+        let given = reverse_path.to_string();
         self.reverse_path = forced.map_or(reverse_path, ReversePath::Mailbox);
         let path = self.reverse_path.to_string();
         if !settings.routing.takes_from(self.sender(settings, &path)) {
@@ -204,9 +232,16 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             tracing::warn!(client = %self.peer, "message refused for now: too many files are open (LimitNOFILE, ulimit -n)");
             return Err(replies::TOO_MANY_MESSAGES);
         }
-        let draft = self.queue.draft_from(&self.peer.to_string(), size_bytes);
+        let draft = self.queue.draft_from(self.notes.client(), size_bytes);
         self.draft = Some(draft.map_err(|error| storage_reply(&error))?);
         self.transaction_deadline = Some(Instant::now() + self.settings.timeouts.session);
+        self.notes.begun(given);
+        let is_greeted = self.machine.is_greeted();
+        self.notes.note(Quirk::NoHelo, !is_greeted);
+        let is_esmtp = self.machine.is_esmtp();
+        self.notes.note(Quirk::HeloOnly, is_greeted && !is_esmtp);
+        self.notes
+            .note(Quirk::LfCommands, self.framer.has_bare_lf());
         Ok(())
     }
 
@@ -356,13 +391,17 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             let begun = Instant::now();
             match self.read_content(block, begun + credit.left()).await? {
                 Read::Octets(octets) => credit.settle(begun.elapsed(), octets),
-                Read::End(ended) => return Ok(Some(ended)),
+                Read::End(ended) => {
+                    self.notes.note(Quirk::LfEnd, intake.seems_ended());
+                    return Ok(Some(ended));
+                }
             }
         }
         let latest = Arc::clone(&self.latest.borrow());
         let peer = client(&self.machine, &self.stream, self.peer);
+        let notes = &mut self.notes;
         let reply = intake
-            .commit(&latest.settings, &latest.lasting.repeats, peer)
+            .commit(&latest.settings, &latest.lasting.repeats, peer, notes)
             .await;
         if reply.severity() == Severity::Completed
             && let Some(place) = self.place.take()
@@ -376,6 +415,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             }
             Action::Reply(reply) => {
                 self.reply(&reply);
+                self.tell();
                 Ok(None)
             }
             Action::CheckSender { .. }
@@ -390,6 +430,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     /// Replies are gathered and go out together when there is nothing left to answer (RFC 2920).
     fn reply(&mut self, reply: &Reply) {
         reply.encode(&mut self.output);
+        if *reply != replies::STOPPING {
+            self.notes.replied(reply);
+        }
+    }
+
+    fn tell(&mut self) {
+        let client = client(&self.machine, &self.stream, self.peer);
+        self.notes.tell(self.queue, &self.settings.name, client);
     }
 
     async fn flush(&mut self) -> io::Result<()> {

@@ -2,9 +2,23 @@
 //!
 //! RFC 6409 section 8 lets a submission server add Date and Message-ID; devices forget From as well.
 //! Additions stand at the end of the section, where they disturb neither trace fields nor
-//! signatures. The section is never held as a whole: a line at a time is enough.
+//! signatures. The section is never held as a whole: a line at a time is enough, and one short field for those
+//! that are judged by all they say: a field that says nothing is as good as missing.
+//!
+//! Two more things are mended, since Exchange may refuse them and no receiver sees a difference: a display name
+//! that is an address and has no quotes, and lines over 998 octets, which are folded where they have white
+//! space. Neither in a message with a DKIM signature, which may cover the octets as they are.
+
+mod fold;
+mod from;
+#[cfg(test)]
+mod tests;
 
 use memchr::memchr;
+
+use crate::mail::rewrite::from_in_place_of;
+use fold::Fold;
+use from::Verdict;
 
 /// What is written into a message that lacks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,9 +46,26 @@ pub struct Seen {
     pub subject: Option<Vec<u8>>,
     /// Some octet of it is not US-ASCII: allowed with SMTPUTF8 only (RFC 6532).
     pub eight_bit: bool,
+    /// What had to be mended.
+    pub flaws: Flaws,
     date: bool,
     from: bool,
     reply_to: bool,
+    /// Some DKIM-Signature stands above.
+    is_signed: bool,
+}
+
+/// What had to be mended in a header section.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flaws {
+    /// No From, or one without an address.
+    pub no_from: bool,
+    /// No Date, or an empty one.
+    pub no_date: bool,
+    /// No Message-ID, or an empty one.
+    pub no_message_id: bool,
+    /// A display name in From that is an address, without quotes.
+    pub unquoted_name: bool,
 }
 
 /// Passes a message through, block by block.
@@ -47,6 +78,11 @@ pub struct HeaderPass {
     line: Vec<u8>,
     /// The field whose continuation lines may follow.
     field: Field,
+    /// That field so far, if it is judged as a whole.
+    held: Vec<u8>,
+    /// The first From that another takes the place of.
+    replaced_from: Option<Vec<u8>>,
+    fold: Fold,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,13 +97,18 @@ enum Place {
 enum Field {
     None,
     Subject,
+    /// It is held until it ends.
+    From,
+    /// As From.
+    Date,
+    /// As From.
     MessageId,
     Other,
     /// Another takes its place.
     Dropped,
 }
 
-/// A longer line is passed on in pieces; nothing of interest lies beyond.
+/// A longer line, or field that is held, is passed on in pieces; nothing of interest lies beyond.
 const LINE_MAX_BYTES: usize = 16 * 1024;
 
 /// Of Subject and Message-ID, this much is looked at.
@@ -82,6 +123,9 @@ impl HeaderPass {
             place: Place::LineStart,
             line: Vec::new(),
             field: Field::None,
+            held: Vec::new(),
+            replaced_from: None,
+            fold: Fold::default(),
         }
     }
 
@@ -104,7 +148,7 @@ impl HeaderPass {
             if self.place == Place::LongLine {
                 if self.field != Field::Dropped {
                     self.seen.eight_bit |= !piece.is_ascii();
-                    out.extend_from_slice(piece);
+                    self.write_rest(piece, out);
                 }
                 if ended {
                     self.place = Place::LineStart;
@@ -135,120 +179,226 @@ impl HeaderPass {
             self.take_line(&line, out);
         }
         if self.place != Place::Body {
-            self.supply(out);
+            self.end_section(out);
             out.extend_from_slice(b"\r\n");
-            self.place = Place::Body;
         }
     }
 
     fn take_line(&mut self, line: &[u8], out: &mut Vec<u8>) {
         match line {
             b"\r\n" | b"\n" => {
-                self.supply(out);
-                self.place = Place::Body;
+                self.end_section(out);
+                out.extend_from_slice(line);
+                return;
             }
             [b' ' | b'\t', ..] if self.field != Field::None => {
                 self.seen.eight_bit |= !line.is_ascii();
                 self.capture(line);
             }
             _ => {
-                if let Some(name) = field_name(line) {
-                    self.seen.eight_bit |= !line.is_ascii();
-                    self.begin_field(name);
-                    self.capture(line.get(name.len()..).unwrap_or_default());
-                } else {
+                let Some(name) = field_name(line) else {
                     // Text where a field should stand: the section ended without its empty line.
-                    self.supply(out);
+                    self.end_section(out);
                     out.extend_from_slice(b"\r\n");
-                    self.place = Place::Body;
-                }
+                    out.extend_from_slice(line);
+                    return;
+                };
+                self.end_field(out);
+                self.seen.eight_bit |= !line.is_ascii();
+                self.begin_field(name);
+                self.capture(line.get(name.len()..).unwrap_or_default());
             }
         }
-        if self.place == Place::Body || self.field != Field::Dropped {
+        match self.field {
+            Field::From | Field::Date | Field::MessageId => self.hold(line, out),
+            Field::Dropped => {}
+            Field::None | Field::Subject | Field::Other => self.write(line, out),
+        }
+    }
+
+    fn end_section(&mut self, out: &mut Vec<u8>) {
+        self.end_field(out);
+        self.supply(out);
+        self.place = Place::Body;
+    }
+
+    fn begin_field(&mut self, name: &[u8]) {
+        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+        let replaces_from = self.supplements.replaces_from;
+        self.field = Field::Other;
+        if is(b"received") {
+            self.seen.received_count = self.seen.received_count.saturating_add(1);
+        } else if is(b"dkim-signature") {
+            self.seen.is_signed = true;
+        } else if is(b"date") && !self.seen.date {
+            self.field = Field::Date;
+        } else if is(b"from") && (replaces_from || !self.seen.from) {
+            self.field = Field::From;
+        } else if is(b"sender") && replaces_from {
+            self.field = Field::Dropped;
+        } else if is(b"reply-to") {
+            self.seen.reply_to = true;
+        } else if is(b"subject") && self.seen.subject.is_none() {
+            self.seen.subject = Some(Vec::new());
+            self.field = Field::Subject;
+        } else if is(b"message-id") && self.seen.message_id.is_none() {
+            self.field = Field::MessageId;
+        }
+    }
+
+    /// Keeps a line of a field that is judged as a whole, unless it gets too long for that: nobody leaves so
+    /// much empty.
+    fn hold(&mut self, line: &[u8], out: &mut Vec<u8>) {
+        if self.held.len() + line.len() <= LINE_MAX_BYTES {
+            self.held.extend_from_slice(line);
+            return;
+        }
+        let held = std::mem::take(&mut self.held);
+        match self.field {
+            Field::From if self.supplements.replaces_from => {
+                self.field = Field::Dropped;
+                return;
+            }
+            Field::From => self.seen.from = true,
+            Field::Date => self.seen.date = true,
+            Field::MessageId => self.seen.message_id = Some(message_id(value_of(&held))),
+            Field::None | Field::Subject | Field::Other | Field::Dropped => {}
+        }
+        self.field = Field::Other;
+        self.write_field(&held, out);
+        self.write(line, out);
+    }
+
+    /// The field that was held, if any, has ended.
+    fn end_field(&mut self, out: &mut Vec<u8>) {
+        let held = std::mem::take(&mut self.held);
+        match self.field {
+            Field::From => self.end_from(&held, out),
+            Field::Date => {
+                self.seen.date = !value_of(&held).trim_ascii().is_empty();
+                if self.seen.date {
+                    self.write_field(&held, out);
+                }
+            }
+            Field::MessageId => {
+                let id = message_id(value_of(&held));
+                if !matches!(id.as_str(), "" | "<>") {
+                    self.seen.message_id = Some(id);
+                    self.write_field(&held, out);
+                }
+            }
+            Field::None | Field::Subject | Field::Other | Field::Dropped => {}
+        }
+        self.field = Field::None;
+    }
+
+    fn end_from(&mut self, held: &[u8], out: &mut Vec<u8>) {
+        let value = value_of(held);
+        let verdict = from::judge(value);
+        if self.supplements.replaces_from {
+            self.seen.flaws.no_from |= verdict == Verdict::Nobody;
+            self.replaced_from.get_or_insert_with(|| value.to_vec());
+            return;
+        }
+        match verdict {
+            Verdict::Nobody => {
+                self.replaced_from.get_or_insert_with(|| value.to_vec());
+            }
+            Verdict::Quoted(repaired) if !self.seen.is_signed => {
+                self.seen.from = true;
+                self.seen.flaws.unquoted_name = true;
+                let name = held.len() - value.len();
+                let field = [held.get(..name).unwrap_or_default(), &repaired].concat();
+                self.write_field(&field, out);
+            }
+            Verdict::Quoted(_) | Verdict::Fine => {
+                self.seen.from = true;
+                self.write_field(held, out);
+            }
+        }
+    }
+
+    fn write_field(&mut self, field: &[u8], out: &mut Vec<u8>) {
+        for line in field.split_inclusive(|octet| *octet == b'\n') {
+            self.write(line, out);
+        }
+    }
+
+    /// A line, or the beginning of one that is too long to be held.
+    fn write(&mut self, line: &[u8], out: &mut Vec<u8>) {
+        if Fold::is_needed(line) {
+            self.fold = Fold::default();
+            self.write_rest(line, out);
+        } else {
             out.extend_from_slice(line);
         }
     }
 
-    fn begin_field(&mut self, name: &[u8]) {
-        self.field = Field::Other;
-        if name.eq_ignore_ascii_case(b"received") {
-            self.seen.received_count = self.seen.received_count.saturating_add(1);
-        } else if name.eq_ignore_ascii_case(b"date") {
-            self.seen.date = true;
-        } else if self.supplements.replaces_from
-            && [&b"from"[..], b"sender"].contains(&name.to_ascii_lowercase().as_slice())
-        {
-            self.field = Field::Dropped;
-        } else if name.eq_ignore_ascii_case(b"from") {
-            self.seen.from = true;
-        } else if name.eq_ignore_ascii_case(b"reply-to") {
-            self.seen.reply_to = true;
-        } else if name.eq_ignore_ascii_case(b"subject") && self.seen.subject.is_none() {
-            self.seen.subject = Some(Vec::new());
-            self.field = Field::Subject;
-        } else if name.eq_ignore_ascii_case(b"message-id") && self.seen.message_id.is_none() {
-            self.seen.message_id = Some(String::new());
-            self.field = Field::MessageId;
+    fn write_rest(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        if self.seen.is_signed {
+            out.extend_from_slice(piece);
+        } else {
+            self.fold.push(piece, out);
         }
     }
 
     /// `text` begins with white space and a colon, or is a continuation line.
     fn capture(&mut self, text: &[u8]) {
-        let text = match memchr(b':', text) {
-            Some(at) if text.iter().take(at).all(|b| matches!(b, b' ' | b'\t')) => {
-                text.get(at + 1..).unwrap_or_default()
-            }
-            _ => text,
-        };
-        match (self.field, &mut self.seen) {
-            (
-                Field::Subject,
-                Seen {
-                    subject: Some(subject),
-                    ..
-                },
-            ) => {
-                let room = CAPTURE_MAX_BYTES.saturating_sub(subject.len());
-                subject.extend(text.iter().take(room));
-            }
-            (
-                Field::MessageId,
-                Seen {
-                    message_id: Some(message_id),
-                    ..
-                },
-            ) => {
-                let room = CAPTURE_MAX_BYTES.saturating_sub(message_id.len());
-                let shown = text.iter().filter(|b| b.is_ascii_graphic()).take(room);
-                message_id.extend(shown.map(|b| char::from(*b)));
-            }
-            _ => {}
+        if let (Field::Subject, Some(subject)) = (self.field, &mut self.seen.subject) {
+            let room = CAPTURE_MAX_BYTES.saturating_sub(subject.len());
+            let text = match memchr(b':', text) {
+                Some(at) if text.iter().take(at).all(|b| matches!(b, b' ' | b'\t')) => {
+                    text.get(at + 1..).unwrap_or_default()
+                }
+                _ => text,
+            };
+            subject.extend(text.iter().take(room));
         }
     }
 
     fn supply(&mut self, out: &mut Vec<u8>) {
+        let flaws = &mut self.seen.flaws;
+        let replaced = self.replaced_from.take();
+        if !self.seen.from {
+            flaws.no_from |= replaced.is_none() || !self.supplements.replaces_from;
+            let field = from_in_place_of(replaced.as_deref(), &self.supplements.from);
+            out.extend_from_slice(&field);
+        }
         let mut add = |name: &str, value: &str| {
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(b": ");
             out.extend_from_slice(value.as_bytes());
             out.extend_from_slice(b"\r\n");
         };
-        if !self.seen.from {
-            add("From", &format!("<{}>", self.supplements.from));
-        }
         if let Some(reply_to) = self.supplements.reply_to.as_ref()
             && !self.seen.reply_to
         {
             add("Reply-To", &format!("<{reply_to}>"));
         }
         if !self.seen.date {
+            flaws.no_date = true;
             add("Date", &self.supplements.date);
         }
         if self.seen.message_id.is_none() {
+            flaws.no_message_id = true;
             add("Message-ID", &self.supplements.message_id);
             self.seen.message_id = Some(self.supplements.message_id.clone());
         }
     }
+}
+
+/// What follows the colon of a field.
+fn value_of(field: &[u8]) -> &[u8] {
+    let colon = memchr(b':', field);
+    colon.and_then(|at| field.get(at + 1..)).unwrap_or_default()
+}
+
+fn message_id(value: &[u8]) -> String {
+    let shown = value.iter().filter(|octet| octet.is_ascii_graphic());
+    shown
+        .take(CAPTURE_MAX_BYTES)
+        .map(|octet| char::from(*octet))
+        .collect()
 }
 
 /// `field-name *WSP ":"` (RFC 5322 sections 3.6.8 and 4.5): the name, if the line begins a field.
@@ -258,156 +408,4 @@ pub(super) fn field_name(line: &[u8]) -> Option<&[u8]> {
     let name = name.trim_ascii_end();
     let legal = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
     legal.then_some(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn supplements() -> Supplements {
-        Supplements {
-            from: "f@x".into(),
-            replaces_from: false,
-            reply_to: None,
-            date: "D".into(),
-            message_id: "<m@x>".into(),
-        }
-    }
-
-    fn pass(content: &[u8], block: usize) -> (Vec<u8>, Seen) {
-        pass_with(supplements(), content, block)
-    }
-
-    fn pass_with(supplements: Supplements, content: &[u8], block: usize) -> (Vec<u8>, Seen) {
-        let mut pass = HeaderPass::new(supplements);
-        let mut out = Vec::new();
-        for block in content.chunks(block.max(1)) {
-            pass.push(block, &mut out);
-        }
-        pass.finish(&mut out);
-        (out, pass.seen)
-    }
-
-    fn text(content: &str) -> String {
-        String::from_utf8(pass(content.as_bytes(), 7).0).unwrap()
-    }
-
-    const ADDED: &str = "From: <f@x>\r\nDate: D\r\nMessage-ID: <m@x>\r\n";
-
-    #[test]
-    fn a_complete_message_passes_untouched() {
-        let content =
-            "from: a@b\r\nDATE: now\r\nMessage-Id: <1@b>\r\nX: \r\n y\r\n\r\nbody: x\r\n\r\n.\r\n";
-        assert_eq!(text(content), content);
-    }
-
-    #[test]
-    fn eight_bit_header_fields_are_seen_and_an_eight_bit_body_is_not() {
-        for (content, expected) in [
-            ("Subject: x\r\n\r\nGröße\r\n", false),
-            ("Größe\r\n", false),
-            ("Subject: Größe\r\n\r\nx\r\n", true),
-            ("Subject: x\r\n Größe\r\n\r\nx\r\n", true),
-            (&format!("Subject: {}ö\r\n\r\n", "x".repeat(50_000)), true),
-        ] {
-            for block in [1, 7, 10_000] {
-                let (_, seen) = pass(content.as_bytes(), block);
-                assert_eq!(seen.eight_bit, expected, "{block}");
-            }
-        }
-    }
-
-    #[test]
-    fn missing_fields_are_supplied_at_the_end_of_the_section() {
-        assert_eq!(
-            text("Subject: x\r\n\r\nbody\r\n"),
-            format!("Subject: x\r\n{ADDED}\r\nbody\r\n")
-        );
-        assert_eq!(text("\r\nbody\r\n"), format!("{ADDED}\r\nbody\r\n"));
-    }
-
-    #[test]
-    fn a_forced_from_takes_the_place_of_the_one_that_is_there() {
-        let forced = Supplements {
-            replaces_from: true,
-            reply_to: Some("desk@x".into()),
-            ..supplements()
-        };
-        let long = "x".repeat(3 * LINE_MAX_BYTES);
-        for block in [1, 7, usize::MAX] {
-            let text = |content: &str| {
-                let (out, _) = pass_with(forced.clone(), content.as_bytes(), block);
-                String::from_utf8(out).unwrap()
-            };
-            let rest = "Date: d\r\nMessage-ID: <1@b>\r\n";
-            let expected = format!("{rest}From: <f@x>\r\nReply-To: <desk@x>\r\n\r\nFrom: body\r\n");
-            for from in [
-                "",
-                "From: a@b\r\n",
-                "FROM : Scanner\r\n <a@b>\r\n\t(third)\r\nSender: c@d\r\n",
-                &format!("From: {long}\r\n {long}\r\n"),
-            ] {
-                let content = format!("{from}{rest}\r\nFrom: body\r\n");
-                assert_eq!(text(&content), expected, "{} octets", from.len());
-            }
-            let own = format!("Reply-To: a@b\r\n{rest}From: <f@x>\r\n\r\n");
-            let content = format!("From: a@b\r\nReply-To: a@b\r\n{rest}\r\n");
-            assert_eq!(text(&content), own);
-            assert_eq!(
-                text("From: a@b\r\ntext\r\n"),
-                "From: <f@x>\r\nReply-To: <desk@x>\r\nDate: D\r\nMessage-ID: <m@x>\r\n\r\ntext\r\n"
-            );
-        }
-    }
-
-    #[test]
-    fn a_message_without_a_header_section_gets_one() {
-        assert_eq!(text("just text\r\n"), format!("{ADDED}\r\njust text\r\n"));
-        assert_eq!(text(" indented\r\n"), format!("{ADDED}\r\n indented\r\n"));
-        assert_eq!(text(""), format!("{ADDED}\r\n"));
-        assert_eq!(text("Subject: x\r\n"), format!("Subject: x\r\n{ADDED}\r\n"));
-        assert_eq!(
-            text("Subject: x\r\ntext\r\n"),
-            format!("Subject: x\r\n{ADDED}\r\ntext\r\n")
-        );
-    }
-
-    #[test]
-    fn hops_subject_and_message_id_are_seen() {
-        let (_, seen) = pass(
-            b"Received: a\r\n\tb\r\nRECEIVED : c\r\nSubject: one\r\n two\r\nMessage-ID:\r\n <1@b>\r\n\r\nReceived: d\r\n",
-            3,
-        );
-        assert_eq!(seen.received_count, 2);
-        assert_eq!(seen.subject.as_deref(), Some(&b" one\r\n two\r\n"[..]));
-        assert_eq!(seen.message_id.as_deref(), Some("<1@b>"));
-    }
-
-    #[test]
-    fn an_endless_line_is_passed_on_without_being_held() {
-        let long = [
-            b"X: ".to_vec(),
-            vec![b'x'; 1_000_000],
-            b"\r\n\r\nbody\r\n".to_vec(),
-        ]
-        .concat();
-        let (out, _) = pass(&long, 5_000);
-        let end = format!("x\r\n{ADDED}\r\nbody\r\n");
-        assert!(out.ends_with(end.as_bytes()));
-        assert_eq!(out.len(), long.len() + ADDED.len());
-    }
-
-    proptest! {
-        #[test]
-        fn blocks_never_matter(
-            content in proptest::collection::vec(proptest::sample::select(vec![
-                "From: a\r\n", "\r\n", " x\r\n", "Date", ": \r\n", "text\r\n", "Subject: s\r\n",
-            ]), 0..12),
-            block in 1_usize..40,
-        ) {
-            let content = content.concat().into_bytes();
-            prop_assert_eq!(pass(&content, block), pass(&content, usize::MAX));
-        }
-    }
 }

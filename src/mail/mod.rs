@@ -15,7 +15,7 @@ mod status;
 pub mod subject;
 
 pub use envelope::{BodyType, Envelope, EnvelopeError, Recipient};
-pub use header::{HeaderPass, Seen, Supplements};
+pub use header::{Flaws, HeaderPass, Seen, Supplements};
 pub use mailbox::{Mailbox, MailboxError};
 pub use notice::NoticeKind;
 pub use path::ReversePath;

@@ -28,6 +28,7 @@
 mod batch;
 mod bounds;
 mod change;
+mod clients;
 mod clock;
 mod commits;
 mod content;
@@ -67,6 +68,7 @@ mod writer;
 
 pub use bounds::{Full, Limits};
 pub use change::{Action, Change, Skip, Tally};
+pub use clients::{ClientRecord, Quirk, Quirks, Refusal, SeenMessage, Sighting};
 pub use commits::CommitCounts;
 pub use content::Content;
 pub use denied::DeniedSender;

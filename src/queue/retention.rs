@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use crate::queue::insert::STORED_FILE;
 use crate::queue::store::Shared;
-use crate::queue::{MessageState, QueueId, presented};
+use crate::queue::{MessageState, QueueId, clients, presented};
 
 /// Messages forgotten in one transaction.
 const STEP_MAX: usize = 100;
@@ -28,17 +28,21 @@ pub(super) struct Swept {
     pub(super) content_files: Vec<QueueId>,
     /// Whether there may be more to do.
     pub(super) more: bool,
+    pub(super) clients: clients::Saved,
 }
 
-/// Stores the clocks and forgets some of what is old, or else hands free pages back. Inside the writer's
+/// Stores the clocks and what clients needed, and forgets some of what is old, or else hands free pages back. Inside the writer's
 /// transaction.
 pub(super) fn sweep(connection: &Connection, shared: &Shared) -> rusqlite::Result<Swept> {
     let begun_at = Instant::now();
     shared.clock.store(connection)?;
     presented::prune(connection, shared.clock.now_ms())?;
-    let mut swept = Swept::default();
+    let mut swept = Swept {
+        clients: clients::save(connection, shared)?,
+        ..Swept::default()
+    };
     let old = old(connection, shared)?;
-    swept.more = !old.is_empty() || vacuum(connection)?;
+    swept.more = swept.clients.is_partial() || !old.is_empty() || vacuum(connection)?;
     for (seq, id, stored) in old {
         for table in ["message", "recipient", "attempt", "event", "content"] {
             connection

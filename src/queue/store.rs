@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::queue::batch::Intakes;
 use crate::queue::bounds::Room;
+use crate::queue::clients::{self, Clients};
 use crate::queue::clock::{MachineTime, QueueClock, Time};
 use crate::queue::commits::Commits;
 use crate::queue::denied::DeniedSenders;
@@ -96,6 +97,7 @@ pub(super) struct Shared {
     pub(super) intakes: Intakes,
     /// Asked at every attempt, so kept in memory too.
     pub(super) denied: DeniedSenders,
+    pub(super) clients: Clients,
     /// Leases that were dropped; the writer makes them ready again with its next batch.
     pub(super) dropped_leases: Mutex<Vec<Dropped>>,
     /// By account.
@@ -218,6 +220,7 @@ impl Queue {
             incidents,
             intakes: Intakes::default(),
             denied: DeniedSenders::load(&connection)?,
+            clients: clients::load(&connection)?,
             dropped_leases: Mutex::new(void),
             senders: Mutex::default(),
             nudge: ops.downgrade(),
@@ -335,7 +338,7 @@ impl Queue {
         self.shared.incidents.clone()
     }
 
-    /// Stores the clocks, forgets what is older than `keep_delivered` and `keep_failed`, and hands free
+    /// Stores the clocks and what clients needed, forgets what is older than `keep_delivered` and `keep_failed`, and hands free
     /// space back: as much as there is, up to a bound, in steps that let mail in between.
     pub async fn maintain(&self) -> Result<(), StorageError> {
         // The disk is looked at also while no mail comes.

@@ -1,5 +1,6 @@
 //! The queue as a whole, on a real folder.
 
+mod clients;
 mod clock;
 mod damage;
 mod denied;

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::queue::batch::{Batch, Patience};
 use crate::queue::change;
+use crate::queue::clients;
 use crate::queue::denied;
 use crate::queue::insert;
 use crate::queue::lease::Dropped;
@@ -376,7 +377,8 @@ impl Writer {
                 }
                 let _ = answer.send(Ok(settled.outcome));
             }
-            Done::Maintained(swept, answer) => {
+            Done::Maintained(mut swept, answer) => {
+                self.shared.clients.saved(mem::take(&mut swept.clients));
                 let _ = answer.send(Ok(swept));
             }
             Done::Changed(mut changed, answer) => {
@@ -452,6 +454,9 @@ impl Writer {
             let stored = incidents.save(&self.connection, &incidents.take_unsaved());
             if let Err(error) = stored {
                 tracing::warn!(%error, "incidents could not be stored while closing");
+            }
+            if let Err(error) = clients::save_all(&self.connection, &self.shared) {
+                tracing::warn!(%error, "what clients needed could not be stored while closing");
             }
         }
         if let Err((_, error)) = self.connection.close() {

@@ -30,6 +30,7 @@ pub struct LineFramer {
     line_max_octets: usize,
     searched: usize,
     discarding: bool,
+    has_bare_lf: bool,
 }
 
 impl LineFramer {
@@ -39,7 +40,13 @@ impl LineFramer {
             line_max_octets,
             searched: 0,
             discarding: false,
+            has_bare_lf: false,
         }
+    }
+
+    /// Whether some line ended in a bare LF so far, for a hint to the operator.
+    pub fn has_bare_lf(&self) -> bool {
+        self.has_bare_lf
     }
 
     /// Takes the next line out of `buffer`; `None` when more octets are needed.
@@ -69,6 +76,8 @@ impl LineFramer {
         line.truncate(length - 1);
         if line.ends_with(b"\r") {
             line.truncate(length - 2);
+        } else {
+            self.has_bare_lf = true;
         }
         Some(Line::Complete(line))
     }

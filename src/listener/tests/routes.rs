@@ -190,7 +190,7 @@ async fn a_forced_sender_stands_in_the_envelope_and_in_from_and_is_what_routes_s
             message.envelope.reverse_path().to_string(),
             "scan@contoso.com"
         );
-        let expected = "\r\nMessage-ID: <1@x>\r\nDate: d\r\nFrom: <scan@contoso.com>\r\n\
+        let expected = "\r\nMessage-ID: <1@x>\r\nDate: d\r\nFrom: Printer <scan@contoso.com>\r\n\
              Reply-To: <desk@contoso.com>\r\n\r\nbody\r\n";
         assert!(content.ends_with(expected), "{content}");
     }
@@ -210,7 +210,11 @@ async fn a_client_has_its_own_size_and_newlines() {
         .says("MAIL FROM:<x@a.example> SIZE=2001", "552 5.3.4 ")
         .await;
     let long = format!("{}\r\n", "x".repeat(98)).repeat(21);
-    for (content, reply) in [(long.as_str(), "552 5.3.4 "), ("a\nb\r\n", "550 5.6.11 ")] {
+    for (content, reply) in [
+        (long.as_str(), "552 5.3.4 "),
+        ("a\nb\r\n", "550 5.6.11 "),
+        ("a\0b\r\n", "550 5.6.0 "),
+    ] {
         bench.says("MAIL FROM:<x@a.example>", "250 ").await;
         bench.says("RCPT TO:<y@a.example>", "250 ").await;
         bench.says("DATA", "354 ").await;

@@ -23,6 +23,7 @@ mod walker;
 
 pub use inspection::{Inspection, Refusal, Seal};
 pub use remark::Remark;
+pub(super) use sender::from_in_place_of;
 pub use signature::Signature;
 
 use crate::mail::Mailbox;

@@ -113,6 +113,26 @@ pub(super) fn rewrite(
     Ok(rewritten)
 }
 
+/// A From of this mailbox alone, with the name that `value`, that of the From whose place it takes, has for its
+/// author: a device is known by it. A name that is but the address says nothing any more.
+pub(in crate::mail) fn from_in_place_of(value: Option<&[u8]>, mailbox: &str) -> Vec<u8> {
+    let name = value
+        .map(authors)
+        .unwrap_or_default()
+        .into_iter()
+        .find_map(|author| {
+            let Author { name, address } = author;
+            match (name, address) {
+                (Some(name), Some(address)) => Some(name).filter(|name| *name != address),
+                // Where a mailbox should be: `From: Scanner`, `From: <root>`.
+                (None, Some(address)) => Some(address).filter(|address| !address.contains('@')),
+                (name, None) => name,
+            }
+        });
+    let name = name.as_deref().and_then(harmless);
+    address_field("From", [(name.as_deref(), mailbox)])
+}
+
 /// The addresses that a section names as its authors.
 pub(super) fn authors_of(section: &[u8]) -> Vec<String> {
     let authors = Senders::read(section, None).authors.into_iter();

@@ -1,13 +1,14 @@
 //! From the wire: dots unstuffed, line ends made whole, the end found.
 
 use bytes::{Buf as _, BufMut, BytesMut};
-use memchr::memchr2_iter;
+use memchr::memchr3_iter;
 
-/// What is done about a CR or an LF that stands alone (RFC 5321 section 2.3.8 forbids both).
+/// What is done about a CR or an LF that stands alone (RFC 5321 section 2.3.8 forbids both), and about NUL
+/// (no message may hold it, RFC 5322 section 4), at which many a program behind us takes the text to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BareNewline {
     /// It becomes CRLF in the content, and is no line end as far as the end of data and leading
-    /// dots are concerned.
+    /// dots are concerned. NUL becomes a space: gone without a trace it would join what it parted.
     #[default]
     Normalize,
     /// The content is refused, once its end has come.
@@ -24,7 +25,7 @@ pub enum ContentProgress {
     NeedMore,
     /// The end of data was taken; the next command may follow in the input.
     End,
-    /// As `End`, but the content held bare newlines and the policy is to reject it. What was
+    /// As `End`, but the content held bare newlines or NULs and the policy is to reject it. What was
     /// decoded of it is to be thrown away.
     Refused,
 }
@@ -32,7 +33,7 @@ pub enum ContentProgress {
 /// Decodes one content, in pieces of any size.
 ///
 /// # What comes out
-/// Every CR is followed by LF and every LF preceded by CR, and the content is empty or ends in
+/// Every CR is followed by LF and every LF preceded by CR, there is no NUL, and the content is empty or ends in
 /// CRLF. That, and nothing else, is what keeps smuggled messages out: however the octets were
 /// mixed, [`crate::smtp::ContentEncoder`] then sees every line that begins with a dot.
 ///
@@ -51,7 +52,14 @@ pub struct ContentDecoder {
     bare_newline: BareNewline,
     state: State,
     has_bare_newline: bool,
+    has_nul: bool,
+    has_long_line: bool,
+    /// Of the line in progress, in the content.
+    line_octets: usize,
 }
+
+/// RFC 5322 section 2.1.1, without CRLF.
+const LINE_MAX_OCTETS: usize = 998;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -78,12 +86,25 @@ impl ContentDecoder {
             bare_newline,
             state: State::LineStart,
             has_bare_newline: false,
+            has_nul: false,
+            has_long_line: false,
+            line_octets: 0,
         }
     }
 
     /// Whether a bare CR or LF was met so far, for a hint to the operator.
     pub fn has_bare_newline(&self) -> bool {
         self.has_bare_newline
+    }
+
+    /// Whether a NUL was met so far.
+    pub fn has_nul(&self) -> bool {
+        self.has_nul
+    }
+
+    /// Whether a line over the 998 octets of RFC 5322 was met so far.
+    pub fn has_long_line(&self) -> bool {
+        self.has_long_line
     }
 
     /// Takes octets from the front of `input` and appends content to `output`, which must be
@@ -100,6 +121,12 @@ impl ContentDecoder {
                     self.bare_lf(output);
                 }
                 (State::LineStart | State::Text, b'\r') => self.take(input, State::Cr),
+                (State::LineStart | State::Text, b'\0') => {
+                    self.has_nul = true;
+                    self.take(input, State::Text);
+                    self.line_octets += 1;
+                    self.put(b" ", output);
+                }
                 (State::LineStart | State::Text, _) => self.run(input, output),
 
                 (State::DotCr, b'\n') => self.take(input, State::End),
@@ -115,27 +142,28 @@ impl ContentDecoder {
                 (State::Cr, b'\r') => self.take(input, State::CrCr),
                 (State::Cr, b'\n') => {
                     self.take(input, State::LineStart);
-                    self.put(b"\r\n", output);
+                    self.put_line_end(output);
                 }
                 (State::Cr, _) => {
                     self.has_bare_newline = true;
                     self.state = State::Text;
-                    self.put(b"\r\n", output);
+                    self.put_line_end(output);
                 }
                 (State::CrCr, b'\n') => {
                     self.has_bare_newline = true;
                     self.take(input, State::LineStart);
-                    self.put(b"\r\n", output);
+                    self.put_line_end(output);
                 }
                 (State::CrCr, b'\r') => {
                     self.has_bare_newline = true;
                     self.take(input, State::CrCr);
-                    self.put(b"\r\n", output);
+                    self.put_line_end(output);
                 }
                 (State::CrCr, _) => {
                     self.has_bare_newline = true;
                     self.state = State::Text;
-                    self.put(b"\r\n\r\n", output);
+                    self.put_line_end(output);
+                    self.put_line_end(output);
                 }
                 (State::End, _) => break,
             }
@@ -153,15 +181,22 @@ impl ContentDecoder {
         let octets = input.as_ref();
         let mut end = octets.len();
         let mut state = State::Text;
-        let mut newlines = memchr2_iter(b'\r', b'\n', octets);
+        let mut newlines = memchr3_iter(b'\r', b'\n', b'\0', octets);
+        let mut line = 0;
         while let Some(position) = newlines.next() {
+            self.line_octets += position - line;
+            line = position;
             match octets.get(position..) {
                 Some([b'\r', b'\n', b'.', ..] | [b'\r', b'\n']) => {
+                    self.end_line();
+                    line = position + 2;
                     end = position + 2;
                     state = State::LineStart;
                     break;
                 }
                 Some([b'\r', b'\n', ..]) => {
+                    self.end_line();
+                    line = position + 2;
                     newlines.next();
                 }
                 _ => {
@@ -170,6 +205,8 @@ impl ContentDecoder {
                 }
             }
         }
+        self.line_octets += end.saturating_sub(line);
+        self.has_long_line |= self.line_octets > LINE_MAX_OCTETS;
         self.put(octets.get(..end).unwrap_or_default(), output);
         self.state = state;
         input.advance(end);
@@ -186,7 +223,17 @@ impl ContentDecoder {
             BareNewline::Lenient => State::LineStart,
             BareNewline::Normalize | BareNewline::Reject => State::Text,
         };
+        self.put_line_end(output);
+    }
+
+    fn put_line_end<B: BufMut>(&mut self, output: &mut B) {
+        self.end_line();
         self.put(b"\r\n", output);
+    }
+
+    fn end_line(&mut self) {
+        self.has_long_line |= self.line_octets > LINE_MAX_OCTETS;
+        self.line_octets = 0;
     }
 
     fn put<B: BufMut>(&self, octets: &[u8], output: &mut B) {
@@ -196,6 +243,6 @@ impl ContentDecoder {
     }
 
     fn is_refused(&self) -> bool {
-        self.has_bare_newline && self.bare_newline == BareNewline::Reject
+        (self.has_bare_newline || self.has_nul) && self.bare_newline == BareNewline::Reject
     }
 }

@@ -36,6 +36,7 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
         4 => Just(b'\n'),
         4 => Just(b'.'),
         2 => Just(b'a'),
+        2 => Just(b'\0'),
         1 => any::<u8>(),
     ];
     proptest::collection::vec(octet, 0..60)
@@ -130,6 +131,54 @@ fn a_rejecting_decoder_keeps_the_session_in_step() {
 }
 
 #[test]
+fn nul_is_a_space_or_refused() {
+    let table: [(&[u8], &[u8]); 6] = [
+        (b"a\0b\r\n.\r\n", b"a b\r\n"),
+        (b"\0\0\r\n\0.\r\n.\r\n", b"  \r\n .\r\n"),
+        (b".\0\r\n.\r\n", b" \r\n"),
+        (b"a\r\0\n.\r\n.\r\n", b"a\r\n \r\n.\r\n"),
+        (b"a\r\n\0.\r\n.\0\r\n.\r\n", b"a\r\n .\r\n \r\n"),
+        (b"a\r\n.\r\0\n.\r\n.\r\n", b"a\r\n\r\n \r\n.\r\n"),
+    ];
+    for (wire, content) in table {
+        let expected = (content.to_vec(), Vec::new(), ContentProgress::End);
+        let shown = wire.escape_ascii().to_string();
+        assert_eq!(decode(BareNewline::Normalize, &[wire]), expected, "{shown}");
+        let (_, rest, progress) = decode(BareNewline::Reject, &[wire, b"QUIT"]);
+        let refused = (ContentProgress::Refused, &b"QUIT"[..]);
+        assert_eq!((progress, &rest[..]), refused, "{shown}");
+    }
+    let (content, ..) = decode(BareNewline::Lenient, &[b"a\0b\n.\n"]);
+    assert_eq!(content, b"a b\r\n");
+}
+
+#[test]
+fn a_line_over_998_octets_is_noticed() {
+    let line = |octets: usize| "x".repeat(octets);
+    for (wire, expected) in [
+        (format!("{}\r\n.\r\n", line(998)), false),
+        (format!("{}\r\n.\r\n", line(999)), true),
+        (format!("a\r\n{}\r\nb\r\n.\r\n", line(999)), true),
+        (format!(".{}\r\n.\r\n", line(998)), false),
+        (format!("{}\n{}\r\n.\r\n", line(998), line(998)), false),
+        (format!("{}\n{}\r\n.\r\n", line(1), line(999)), true),
+        (format!("{}\r{}\r\r\n.\r\n", line(998), line(998)), false),
+        (format!("{}\0{}\r\n.\r\n", line(498), line(499)), false),
+        (format!("{}\0{}\r\n.\r\n", line(499), line(499)), true),
+    ] {
+        for size in [1, 7, 998, usize::MAX] {
+            let mut decoder = ContentDecoder::new(BareNewline::Normalize);
+            let mut input = BytesMut::new();
+            for chunk in wire.as_bytes().chunks(size) {
+                input.extend_from_slice(chunk);
+                decoder.decode(&mut input, &mut Vec::new());
+            }
+            assert_eq!(decoder.has_long_line(), expected, "{} octets", wire.len());
+        }
+    }
+}
+
+#[test]
 fn a_refused_content_is_not_stored() {
     let (content, _, progress) = decode(BareNewline::Reject, &[b"a\nbbbb\r\ncccc"]);
     assert_eq!(
@@ -202,7 +251,7 @@ proptest! {
         let wire = [wire.as_slice(), b"\r\n.\r\n"].concat();
         let (content, _, progress) = decode(policy, &[&wire]);
         prop_assert_eq!(progress, ContentProgress::End);
-        prop_assert!(is_newline_clean(&content));
+        prop_assert!(is_newline_clean(&content) && !content.contains(&0));
         prop_assert!(content.is_empty() || content.ends_with(b"\r\n"));
         // As the next hop sees it: after the CRLF of our DATA command.
         let onward = [b"\r\n".as_slice(), &encode(&[&content])].concat();

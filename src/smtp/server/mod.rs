@@ -169,6 +169,11 @@ impl Session {
         name.filter(|name| !name.is_empty())
     }
 
+    /// Whether the client said HELO or EHLO.
+    pub fn is_greeted(&self) -> bool {
+        self.helo.is_some()
+    }
+
     /// Whether the client said EHLO.
     pub fn is_esmtp(&self) -> bool {
         self.helo.as_ref().is_some_and(|helo| helo.is_esmtp)

@@ -150,6 +150,66 @@ fn order_is_kept() {
     }
 }
 
+/// Extensions as clients use them, in any order that RFC 5321 section 4.1.4 allows.
+#[test]
+fn any_command_may_come_at_any_time_and_disturbs_nothing() {
+    let open = [
+        ("EHLO a", "250-"),
+        ("MAIL FROM:<a@b> AUTH=<>", "250 2.1.0 "),
+        ("RCPT TO:<c@d>", "250 2.1.5 "),
+    ];
+    for (line, expected, is_open_after) in [
+        ("NOOP", "250 2.0.0 ", true),
+        ("noop with words", "250 2.0.0 ", true),
+        ("HELP", "214 2.0.0 ", true),
+        ("HELP MAIL", "214 2.0.0 ", true),
+        ("VRFY <c@d>", "252 2.1.5 ", true),
+        ("EXPN staff", "502 5.5.1 ", true),
+        ("BDAT 5 LAST", "502 5.5.1 ", true),
+        ("RSET now", "501 5.5.4 ", true),
+        ("", "500 5.5.2 ", true),
+        ("RSET ", "250 2.0.0 ", false),
+        ("EHLO again", "250-", false),
+        ("HELO again", "250 relay.test", false),
+    ] {
+        let mut session = session();
+        dialogue(&mut session, &[(line, expected)]);
+        dialogue(&mut session, &open);
+        dialogue(&mut session, &[(line, expected)]);
+        let after = if is_open_after { "354" } else { "503 5.5.1 " };
+        dialogue(&mut session, &[("DATA", after)]);
+    }
+}
+
+#[test]
+fn helo_after_ehlo_is_the_one_that_counts() {
+    let mut session = session();
+    dialogue(&mut session, &[("EHLO a", "250-"), ("HELO b", "250 ")]);
+    assert_eq!(
+        (session.helo_name(), session.protocol()),
+        (Some("b"), "SMTP")
+    );
+    dialogue(&mut session, &[("EHLO c", "250-")]);
+    assert_eq!(
+        (session.helo_name(), session.protocol()),
+        (Some("c"), "ESMTP")
+    );
+    assert!(session.is_greeted());
+}
+
+/// RFC 4954 section 5: a server that offers AUTH takes it, and one that trusts nobody with it ignores it.
+#[test]
+fn the_auth_parameter_is_taken_and_ignored() {
+    for value in ["<>", "a@b", "e+3Dmc2@example.com"] {
+        let line = format!("MAIL FROM:<a@b> AUTH={value} BODY=8BITMIME");
+        let mut session = session();
+        let Action::CheckSender { reverse_path, .. } = session.receive(line.as_bytes()) else {
+            panic!("{line} was refused");
+        };
+        assert_eq!(reverse_path.to_string(), "a@b");
+    }
+}
+
 #[test]
 fn each_mistake_has_its_reply() {
     for (line, expected) in [
