@@ -26,7 +26,8 @@ pub use remark::Remark;
 pub use signature::Signature;
 
 use crate::mail::Mailbox;
-use section::{Gathered, Meaning, Section};
+pub(crate) use phrase::{address_field, harmless};
+pub(crate) use section::{Gathered, Meaning, Section, fields};
 use walker::Walker;
 
 /// A longer header section is not understood; Exchange Online takes no single value above 32 KiB
