@@ -4,6 +4,7 @@
 //! beside the parts that are at work; what follows cannot fail. A start is a reload from nothing.
 
 mod account;
+mod local_mail;
 mod parts;
 mod reload;
 mod reroute;
@@ -29,6 +30,7 @@ use crate::{admin, alert};
 use parts::{Next, Parts};
 use reload::Request;
 
+pub use local_mail::LocalMail;
 pub use reload::{Changes, Refused, ReloadError, Reloader};
 pub use view::{AccountView, Shown, View};
 
@@ -119,9 +121,11 @@ impl Relay {
             cut: CancellationToken::new(),
             grace: GRACE,
         };
-        let parts = Parts::new(queue, stop, inherited);
+        let mut parts = Parts::new(queue, stop, inherited);
         let next = parts.prepare(settings).await?;
-        parts.view.show(parts.shown(&next));
+        let shown = parts.shown(&next);
+        parts.publish(settings, &shown).await;
+        parts.view.show(shown);
         let (reloader, requests) = Reloader::new();
         Ok(Self {
             parts,
