@@ -43,4 +43,4 @@ pub use protocol::{
 };
 pub use server::{BindError, Server};
 pub(crate) use snapshot::wall;
-pub(crate) use user::user_name;
+pub(crate) use user::{login_name, user_name};

@@ -8,13 +8,16 @@ const PASSWD_MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// `alice (uid 1000)`, or `uid 1000` where `/etc/passwd` does not know the name. Blocking.
 pub(crate) fn user_name(uid: u32) -> String {
-    let name = File::open("/etc/passwd")
-        .ok()
-        .and_then(|file| find(BufReader::new(file.take(PASSWD_MAX_BYTES)), uid));
-    match name {
+    match login_name(uid) {
         Some(name) => format!("{name} (uid {uid})"),
         None => format!("uid {uid}"),
     }
+}
+
+/// `alice`, if `/etc/passwd` knows the user. Blocking.
+pub(crate) fn login_name(uid: u32) -> Option<String> {
+    let file = File::open("/etc/passwd").ok()?;
+    find(BufReader::new(file.take(PASSWD_MAX_BYTES)), uid)
 }
 
 /// `name:password:uid:...` (passwd(5)).

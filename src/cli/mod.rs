@@ -19,6 +19,7 @@ mod queue;
 mod run;
 mod sandbox;
 mod sender;
+mod sendmail;
 mod signals;
 mod status;
 mod text;
@@ -60,6 +61,7 @@ enum Command {
     Queue(queue::Args),
     History(history::Args),
     Sender(sender::Args),
+    Sendmail(sendmail::Args),
     Status(status::Args),
 }
 
@@ -74,6 +76,7 @@ impl Command {
             Self::Queue(args) => args.run(context),
             Self::History(args) => args.run(context),
             Self::Sender(args) => args.run(context),
+            Self::Sendmail(args) => args.run(context),
             Self::Status(args) => args.run(context),
         }
     }
@@ -90,9 +93,11 @@ pub fn main() -> ExitCode {
 
 /// The whole program; the first of `arguments` is its name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let done = Cli::try_parse_from(arguments)
-        .map_err(CliError::from)
-        .and_then(|cli| cli.command.run(&Context::new(cli.config)));
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let done = sendmail::by_name(&arguments).unwrap_or_else(|| {
+        let cli = Cli::try_parse_from(sendmail::with_dashes(arguments))?;
+        cli.command.run(&Context::new(cli.config))
+    });
     match done {
         Ok(()) => Exit::Done.into(),
         Err(error) => error.report(),

@@ -77,11 +77,11 @@ struct Tokens<'a> {
 /// Of a malformed address, this much is shown.
 const SHOWN_MAX_CHARACTERS: usize = 80;
 
-impl<'a> Tokens<'a> {
+impl Tokens<'_> {
     /// `"<" [obs-route] addr-spec ">"`, the first bracket read already.
     fn angle_address(&mut self) -> ListedAddress {
         let mut inside = Vec::new();
-        while let Some(token) = self.next() {
+        for token in self.by_ref() {
             if token.kind == Kind::Special(b'>') {
                 break;
             }
@@ -254,15 +254,24 @@ mod tests {
             ("root", &["root|"]),
             (" root (Cron Daemon)\r\n", &["root|"]),
             ("a.b,<root>, Root <root>", &["a.b|", "root|", "root|"]),
-            ("A B <a@b.c>, \"C, D\" <c@d.e> (x), f@g.h", &["a@b.c", "c@d.e", "f@g.h"]),
-            ("Team: One <a@b.c>,\r\n\td@e.f;, g@h.i", &["a@b.c", "d@e.f", "g@h.i"]),
+            (
+                "A B <a@b.c>, \"C, D\" <c@d.e> (x), f@g.h",
+                &["a@b.c", "c@d.e", "f@g.h"],
+            ),
+            (
+                "Team: One <a@b.c>,\r\n\td@e.f;, g@h.i",
+                &["a@b.c", "d@e.f", "g@h.i"],
+            ),
             ("undisclosed-recipients:;", &[]),
             ("a@b.c; d@e.f", &["a@b.c", "d@e.f"]),
             ("a (one \\) (two) b@c) @ (x)\r\n b . c", &["a@b.c"]),
             ("\"a, b <c\"@d.e", &["\"a, b <c\"@d.e"]),
             ("<@one,@two:a@b.c>", &["a@b.c"]),
             ("a@[192.0.2.1]", &["a@[192.0.2.1]"]),
-            ("=?utf-8?Q?Doe,_J?= <j@b.c>, =?x <k@b.c>", &["j@b.c", "k@b.c"]),
+            (
+                "=?utf-8?Q?Doe,_J?= <j@b.c>, =?x <k@b.c>",
+                &["j@b.c", "k@b.c"],
+            ),
             ("Jörg <j@b.c>, jörg@b.c", &["j@b.c", "jörg@b.c"]),
             ("John Doe", &["!John Doe"]),
             ("\"John Doe\"", &["!\"John Doe\""]),
@@ -297,7 +306,10 @@ mod tests {
                 _ => None,
             })
             .collect();
-        assert_eq!(ends, ["x@y, (boss) root", "x@y, (boss) root (Cron), <admin"]);
+        assert_eq!(
+            ends,
+            ["x@y, (boss) root", "x@y, (boss) root (Cron), <admin"]
+        );
     }
 
     proptest! {

@@ -30,6 +30,7 @@ fn help_mentions_every_command() {
                 "queue",
                 "history",
                 "sender",
+                "sendmail",
                 "status",
                 "--config",
                 "78 bad configuration",
