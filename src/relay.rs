@@ -5,6 +5,7 @@
 
 mod account;
 mod expiry;
+mod local_mail;
 mod parts;
 mod reload;
 mod reroute;
@@ -34,6 +35,7 @@ use reload::Request;
 
 pub use account::Handle;
 pub use expiry::Perishable;
+pub use local_mail::LocalMail;
 pub use reload::{Changes, Refused, ReloadError, Reloader};
 pub use view::{AccountView, Shown, View};
 
@@ -124,9 +126,11 @@ impl Relay {
             cut: CancellationToken::new(),
             grace: GRACE,
         };
-        let parts = Parts::new(queue, stop, inherited);
+        let mut parts = Parts::new(queue, stop, inherited);
         let next = parts.prepare(settings).await?;
-        parts.view.show(parts.shown(&next));
+        let shown = parts.shown(&next);
+        parts.publish(settings, &shown).await;
+        parts.view.show(shown);
         let (reloader, requests) = Reloader::new();
         Ok(Self {
             parts,

@@ -8,10 +8,15 @@ const PASSWD_MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// `alice (uid 1000)`, or `uid 1000` where `/etc/passwd` does not know the name. Blocking.
 pub(crate) fn user_name(uid: u32) -> String {
-    match passwd().and_then(|passwd| find(passwd, uid)) {
+    match login_name(uid) {
         Some(name) => format!("{name} (uid {uid})"),
         None => format!("uid {uid}"),
     }
+}
+
+/// `alice`, if `/etc/passwd` knows the user. Blocking.
+pub(crate) fn login_name(uid: u32) -> Option<String> {
+    find(passwd()?, uid)
 }
 
 /// User id and group id of `name`, where `/etc/passwd` knows it. Blocking.

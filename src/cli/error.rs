@@ -19,8 +19,20 @@ pub enum Exit {
     Failed = 1,
     /// The arguments make no sense.
     Usage = 2,
+    /// Of `sendmail`, as programs that call it know it.
+    MailUsage = 64,
+    /// An address or the message is malformed.
+    BadData = 65,
+    /// Nobody of that name.
+    NoUser = 67,
     /// The provider cannot be reached or refuses.
     Unavailable = 69,
+    /// A defect of the program.
+    Software = 70,
+    /// A file cannot be made.
+    CannotCreate = 73,
+    /// The message cannot be read.
+    InputOutput = 74,
     /// It may work later.
     TryAgain = 75,
     /// This user may not.
@@ -70,6 +82,11 @@ impl CliError {
             *line = format!("{what}: {line}");
         }
         self
+    }
+
+    /// The same with another code.
+    pub(super) fn ending_with(self, exit: Exit) -> Self {
+        Self { exit, ..self }
     }
 
     /// Says it on standard error, and the command goes on.

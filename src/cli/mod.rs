@@ -26,6 +26,7 @@ mod sample;
 mod sandbox;
 mod send_test;
 mod sender;
+mod sendmail;
 mod setup;
 mod signals;
 mod status;
@@ -77,6 +78,7 @@ enum Command {
     History(history::Args),
     Sender(sender::Args),
     Clients(clients::Args),
+    Sendmail(sendmail::Args),
     Status(status::Args),
     Token(token::Args),
 }
@@ -98,6 +100,7 @@ impl Command {
             Self::History(args) => args.run(context),
             Self::Sender(args) => args.run(context),
             Self::Clients(args) => args.run(context),
+            Self::Sendmail(args) => args.run(context),
             Self::Status(args) => args.run(context),
             Self::Token(args) => args.run(context),
         }
@@ -115,9 +118,11 @@ pub fn main() -> ExitCode {
 
 /// The whole program; the first of `arguments` is its name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let done = Cli::try_parse_from(arguments)
-        .map_err(CliError::from)
-        .and_then(|cli| cli.command.run(&Context::new(cli.config)));
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let done = sendmail::by_name(&arguments).unwrap_or_else(|| {
+        let cli = Cli::try_parse_from(sendmail::with_dashes(arguments))?;
+        cli.command.run(&Context::new(cli.config))
+    });
     match done {
         Ok(()) => Exit::Done.into(),
         Err(error) => error.report(),

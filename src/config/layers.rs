@@ -265,7 +265,11 @@ fn written_name(keys: &mut [String], file: &Dict) {
 fn is_foreign(variable: &str) -> bool {
     matches!(
         variable,
-        "EXORELAY_CONFIG" | "EXORELAY_LOG" | "EXORELAY_SERVICE_HOST" | "EXORELAY_PORT"
+        "EXORELAY_CONFIG"
+            | "EXORELAY_LOG"
+            | "EXORELAY_SENDMAIL_SERVER"
+            | "EXORELAY_SERVICE_HOST"
+            | "EXORELAY_PORT"
     ) || variable.starts_with("EXORELAY_SERVICE_PORT")
         || variable.starts_with("EXORELAY_PORT_")
 }

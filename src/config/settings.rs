@@ -8,6 +8,7 @@ use super::operation::{Admin, Alert, Bounce, Log, TokenStore};
 use super::queue::Queue;
 use super::reader::Table;
 use super::route::{self, Client, Route};
+use super::sendmail::Sendmail;
 use super::value::HostName;
 
 /// The settings in effect: complete, and consistent with each other.
@@ -25,6 +26,8 @@ pub struct Settings {
     pub clients: BTreeMap<String, Client>,
     /// In the order of their precedence.
     pub routes: Vec<Route>,
+    /// Mail of this machine's own programs.
+    pub sendmail: Sendmail,
     /// Failure notices.
     pub bounce: Bounce,
     /// Whom to call for help.
@@ -53,6 +56,7 @@ impl Settings {
             accounts: accounts.map(|a| (a.name.clone(), a)).collect(),
             clients: clients.map(|c| (c.name.clone(), c)).collect(),
             routes: route::read_routes(&root),
+            sendmail: Sendmail::read(&root),
             bounce: Bounce::read(&root),
             alert: Alert::read(&root),
             token_store: TokenStore::read(&root),
@@ -70,5 +74,14 @@ impl Settings {
             1 => self.accounts.values().next(),
             _ => self.accounts.get("default"),
         }
+    }
+
+    /// What names without a domain get, if anything is known.
+    pub fn local_domain(&self) -> Option<&str> {
+        let default = || {
+            self.default_account()
+                .map(|account| account.mailbox.domain())
+        };
+        self.sendmail.domain.as_deref().or_else(default)
     }
 }

@@ -115,10 +115,22 @@ fn toml(value: &Value) -> String {
         }
         Value::Object(table) => {
             let pairs = table.iter();
-            let pairs: Vec<String> = pairs.map(|(k, v)| format!("{k} = {}", toml(v))).collect();
+            let pairs: Vec<String> = pairs
+                .map(|(k, v)| format!("{} = {}", toml_key(k), toml(v)))
+                .collect();
             format!("{{ {} }}", pairs.join(", "))
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}
+
+/// Bare where it may be.
+fn toml_key(key: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if !key.is_empty() && key.chars().all(is_bare) {
+        key.to_owned()
+    } else {
+        basic_string(key)
     }
 }
 

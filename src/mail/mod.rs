@@ -2,6 +2,7 @@
 //!
 //! Everything above shares these types; this room knows nothing of what is above it.
 
+mod address_list;
 pub mod dsn;
 mod envelope;
 pub(crate) mod grammar;
@@ -14,6 +15,7 @@ pub mod rewrite;
 mod status;
 pub mod subject;
 
+pub use address_list::{ListedAddress, listed_addresses};
 pub use envelope::{BodyType, Envelope, EnvelopeError, Recipient};
 pub use header::{Flaws, HeaderPass, Seen, Supplements};
 pub use mailbox::{Mailbox, MailboxError};

@@ -315,12 +315,12 @@ impl Import {
 /// Makes every line end in CRLF: what editors and other programs have done to the file must not reach
 /// the wire, where a bare LF can hide a command (RFC 5321 section 2.3.8).
 #[derive(Debug, Default)]
-struct Newlines {
+pub(crate) struct Newlines {
     last: Option<u8>,
 }
 
 impl Newlines {
-    fn push(&mut self, octets: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn push(&mut self, octets: &[u8], out: &mut Vec<u8>) {
         out.reserve(octets.len());
         for octet in octets {
             match (self.last, octet) {
@@ -333,7 +333,7 @@ impl Newlines {
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<u8>) {
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
         match self.last {
             Some(b'\n') | None => {}
             Some(b'\r') => out.push(b'\n'),

@@ -81,6 +81,7 @@ pub use filter::{
 };
 pub use history::HistoryFilter;
 pub use id::{QueueId, QueueIdError};
+pub(crate) use import::Newlines;
 pub use import::{Import, ImportError, ImportRecipient, ImportRequest};
 pub use incident::{
     Alarm, Finding, Hook, Incident, IncidentKind, Incidents, News, Owed, ProbePlan, Told, Urgency,

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::StartError;
 use super::account::{self, Opened, Running, Shares, Trusted};
+use super::local_mail::Published;
 use super::reload::{Changes, Refused};
 use super::view::{Shown, View};
 use crate::admin;
@@ -51,6 +52,8 @@ pub(super) struct Parts {
     /// Quotas of mailboxes that no account uses any more, until a minute has passed.
     lingering: Vec<Lingering>,
     admin: Option<(PathBuf, CancellationToken)>,
+    /// For programs on this machine; none where it cannot be written.
+    published: Option<Published>,
     /// Whoever tells senders; nobody before the start.
     notices: Option<NoticesHandle>,
     /// Whom to call for help.
@@ -133,6 +136,7 @@ impl Parts {
             accounts: BTreeMap::new(),
             lingering: Vec::new(),
             admin: None,
+            published: None,
             notices: None,
             hooks: watch::Sender::default(),
         }
@@ -170,6 +174,7 @@ impl Parts {
         }
         if let Some(now) = &self.settings {
             let others = [
+                ("sendmail changed", now.sendmail != settings.sendmail),
                 ("routes changed", routes_differ(now, settings)),
                 ("clients changed", now.clients != settings.clients),
                 ("queue changed", now.queue != settings.queue),

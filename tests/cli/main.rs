@@ -41,6 +41,7 @@ fn help_mentions_every_command() {
                 "queue",
                 "history",
                 "sender",
+                "sendmail",
                 "status",
                 "token",
                 "check",

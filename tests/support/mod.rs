@@ -13,6 +13,7 @@
 pub mod client;
 pub mod daemon;
 pub mod folder;
+pub mod machine;
 pub mod proxy;
 pub mod upstream;
 

@@ -69,7 +69,7 @@ impl Hands {
     }
 
     /// One message from a file.
-    pub(super) async fn import(
+    pub(in crate::cli) async fn import(
         &self,
         request: ImportRequest,
         size_bytes: u64,

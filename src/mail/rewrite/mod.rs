@@ -27,7 +27,8 @@ pub(super) use sender::from_in_place_of;
 pub use signature::Signature;
 
 use crate::mail::Mailbox;
-use section::{Gathered, Meaning, Section};
+pub(crate) use phrase::{address_field, harmless};
+pub(crate) use section::{Gathered, Meaning, Section, fields};
 use walker::Walker;
 
 /// A longer header section is not understood; Exchange Online takes no single value above 32 KiB

@@ -19,7 +19,7 @@ const ENCODED_TEXT_BYTES: usize = 52;
 /// `"ceo@contoso.com" <relay@fabrikam.com>` would pass for the former. At signs, also the wide ones,
 /// become the word " at "; angle brackets, control characters and invisible ones that turn the
 /// writing direction become blanks.
-pub(super) fn harmless(name: &str) -> Option<String> {
+pub(crate) fn harmless(name: &str) -> Option<String> {
     let mut clean = String::new();
     for c in name.chars() {
         match c {
@@ -43,7 +43,7 @@ fn is_invisible(c: char) -> bool {
 /// `field-name ": " mailbox-list CRLF`, folded.
 ///
 /// Names must be [`harmless`] already.
-pub(super) fn address_field<'a>(
+pub(crate) fn address_field<'a>(
     field_name: &str,
     mailboxes: impl IntoIterator<Item = (Option<&'a str>, &'a str)>,
 ) -> Vec<u8> {

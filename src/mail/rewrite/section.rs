@@ -6,7 +6,7 @@ use crate::mail::header::field_name;
 
 /// Grows line by line, up to a bound.
 #[derive(Debug)]
-pub(super) struct Section {
+pub(crate) struct Section {
     octets: Vec<u8>,
     /// Where the last line begins.
     line_at: usize,
@@ -16,7 +16,7 @@ pub(super) struct Section {
 
 /// What [`Section::gather`] arrived at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gathered {
+pub(crate) enum Gathered {
     /// The line has not ended yet.
     Part,
     /// [`Section::line`] is whole.
@@ -27,7 +27,7 @@ pub(super) enum Gathered {
 
 /// What the last line means for the section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(crate) enum Meaning {
     /// A field, or more of one.
     Field,
     /// The empty line that ends the section.
@@ -37,7 +37,7 @@ pub(super) enum Meaning {
 }
 
 impl Section {
-    pub(super) fn new(max_bytes: usize) -> Self {
+    pub(crate) fn new(max_bytes: usize) -> Self {
         Self {
             octets: Vec::new(),
             line_at: 0,
@@ -47,7 +47,7 @@ impl Section {
     }
 
     /// Takes octets up to the end of a line; answers how many.
-    pub(super) fn gather(&mut self, octets: &[u8]) -> (usize, Gathered) {
+    pub(crate) fn gather(&mut self, octets: &[u8]) -> (usize, Gathered) {
         let (taken, ended) = match memchr(b'\n', octets) {
             Some(at) => (at + 1, true),
             None => (octets.len(), false),
@@ -66,12 +66,12 @@ impl Section {
     }
 
     /// The line last gathered, with its line end.
-    pub(super) fn line(&self) -> &[u8] {
+    pub(crate) fn line(&self) -> &[u8] {
         self.octets.get(self.line_at..).unwrap_or_default()
     }
 
     /// Judges the line last gathered; the next one begins after it.
-    pub(super) fn judge(&mut self) -> Meaning {
+    pub(crate) fn judge(&mut self) -> Meaning {
         let meaning = match self.line() {
             b"\r\n" | b"\n" => Meaning::End,
             [b' ' | b'\t', ..] if self.has_field => Meaning::Field,
@@ -86,33 +86,33 @@ impl Section {
     }
 
     /// What was gathered before the last line that was not judged a field, and that line.
-    pub(super) fn split_line(mut self) -> (Vec<u8>, Vec<u8>) {
+    pub(crate) fn split_line(mut self) -> (Vec<u8>, Vec<u8>) {
         let line = self.octets.split_off(self.line_at.min(self.octets.len()));
         (self.octets, line)
     }
 
-    pub(super) fn into_octets(self) -> Vec<u8> {
+    pub(crate) fn into_octets(self) -> Vec<u8> {
         self.octets
     }
 }
 
 /// One field as it stands, folding and line end included.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Field<'a> {
-    pub(super) name: &'a [u8],
+pub(crate) struct Field<'a> {
+    pub(crate) name: &'a [u8],
     /// What follows the colon.
-    pub(super) value: &'a [u8],
-    pub(super) octets: &'a [u8],
+    pub(crate) value: &'a [u8],
+    pub(crate) octets: &'a [u8],
 }
 
 impl Field<'_> {
-    pub(super) fn is(&self, name: &str) -> bool {
+    pub(crate) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 }
 
 /// The fields of a section in their order; ends at the empty line, if there is one.
-pub(super) fn fields(section: &[u8]) -> impl Iterator<Item = Field<'_>> {
+pub(crate) fn fields(section: &[u8]) -> impl Iterator<Item = Field<'_>> {
     let mut rest = section;
     std::iter::from_fn(move || {
         let name = field_name(first_line(rest))?;

@@ -1,9 +1,11 @@
 //! From the parts there are to the next ones.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::{Door, Lingering, Next, NextListener, Parts};
@@ -12,7 +14,9 @@ use crate::config::Settings;
 use crate::delivery::{self, NoticeSettings, Notices, NoticesHandle, Quota};
 use crate::listener::Stop;
 use crate::relay::account::Opened;
+use crate::relay::local_mail::{LocalMail, Published};
 use crate::relay::reroute;
+use crate::relay::view::Shown;
 use crate::telemetry;
 
 /// How long new dispatchers wait for queued mail to follow changed routes.
@@ -48,8 +52,42 @@ impl Parts {
         if let Some(server) = next.admin {
             self.switch_admin(server);
         }
+        self.publish(&next.settings, &shown).await;
         self.settings = Some(next.settings);
         self.view.show(shown);
+    }
+
+    /// Tells the programs of this machine where to hand in mail.
+    pub(in crate::relay) async fn publish(&mut self, settings: &Settings, shown: &Shown) {
+        let listeners = shown.listeners.iter();
+        let addresses = listeners.map(|(name, address)| (name.as_str(), address.clone()));
+        let local = LocalMail::new(settings, addresses);
+        let path = LocalMail::path_beside(&settings.admin.socket);
+        if self
+            .published
+            .as_ref()
+            .is_some_and(|now| now.is(&local, &path))
+        {
+            return;
+        }
+        let written = spawn_blocking({
+            let (local, path) = (local.clone(), path.clone());
+            move || local.write(&path)
+        });
+        match written
+            .await
+            .unwrap_or_else(|panic| Err(io::Error::other(panic)))
+        {
+            Ok(()) => match &mut self.published {
+                Some(now) if now.is_at(&path) => now.replace(local),
+                _ => self.published = Some(Published::new(local, path)),
+            },
+            Err(error) => tracing::warn!(
+                path = %path.display(),
+                %error,
+                "exorelay sendmail is not told where to hand in mail, and tries its default addresses"
+            ),
+        }
     }
 
     async fn switch_listeners(&mut self, next: Vec<NextListener>) {
