@@ -192,7 +192,14 @@ async fn a_policy_to_keep_senders_fails_with_the_remedy_and_a_corrected_one_free
     let begun = tokio::task::spawn_blocking(move || queue.change(action, &selection, actor));
     let mut change = begun.await.unwrap().unwrap();
     while change.step().await.unwrap() {}
-    assert_rewritten(&bench.delivered(1).await[0]);
+    // The notice of the failure may be faster.
+    let is_notice = |content: &Vec<u8>| head_and_body(content).0.contains("Subject: Undelivered");
+    let mut arrived = bench.delivered(1).await;
+    if arrived.iter().all(is_notice) {
+        arrived = bench.delivered(2).await;
+    }
+    arrived.retain(|content| !is_notice(content));
+    assert_rewritten(&arrived[0]);
     assert_eq!(bench.sandbox.control().stats().messages_refused, 1);
 }
 

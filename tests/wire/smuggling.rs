@@ -12,9 +12,13 @@ enum Fate {
     Refused,
     /// It is the true end, and the content is refused.
     EndsRefused,
+    /// As [`Refused`], for a NUL.
+    RefusedNul,
+    /// As [`EndsRefused`], for a NUL.
+    EndsRefusedNul,
 }
 
-use Fate::{Ends, EndsRefused, Refused, Stays};
+use Fate::{Ends, EndsRefused, EndsRefusedNul, Refused, RefusedNul, Stays};
 
 /// By the sequence: with `normalize`, `reject` and `lenient`.
 const TABLE: [(&str, Fate, Fate, Fate); 30] = [
@@ -131,51 +135,36 @@ const TABLE: [(&str, Fate, Fate, Fate); 30] = [
     ),
 ];
 
-/// NUL is an octet like another where framing is concerned.
+/// NUL is an octet like another where framing is concerned; in content it becomes a space, or is refused.
 const NUL: [(&str, Fate, Fate, Fate); 8] = [
     (
         "\r\n\0.\r\n",
-        Stays("\r\n\0.\r\n"),
-        Stays("\r\n\0.\r\n"),
-        Stays("\r\n\0.\r\n"),
+        Stays("\r\n .\r\n"),
+        RefusedNul,
+        Stays("\r\n .\r\n"),
     ),
     (
         "\r\n.\0\r\n",
-        Stays("\r\n\0\r\n"),
-        Stays("\r\n\0\r\n"),
-        Stays("\r\n\0\r\n"),
+        Stays("\r\n \r\n"),
+        RefusedNul,
+        Stays("\r\n \r\n"),
     ),
     (
         "\r\n.\r\0\n",
-        Stays("\r\n\r\n\0\r\n"),
+        Stays("\r\n\r\n \r\n"),
         Refused,
-        Stays("\r\n\r\n\0\r\n"),
+        Stays("\r\n\r\n \r\n"),
     ),
     (
         "\r\0\n.\r\n",
-        Stays("\r\n\0\r\n.\r\n"),
+        Stays("\r\n \r\n.\r\n"),
         Refused,
-        Ends("\r\n\0\r\n"),
+        Ends("\r\n \r\n"),
     ),
-    (
-        "\0\r\n.\r\n",
-        Ends("\0\r\n"),
-        Ends("\0\r\n"),
-        Ends("\0\r\n"),
-    ),
-    (
-        "\n\0.\n",
-        Stays("\r\n\0.\r\n"),
-        Refused,
-        Stays("\r\n\0.\r\n"),
-    ),
-    ("\0.\0", Stays("\0.\0"), Stays("\0.\0"), Stays("\0.\0")),
-    (
-        "\n.\0\n",
-        Stays("\r\n.\0\r\n"),
-        Refused,
-        Stays("\r\n\0\r\n"),
-    ),
+    ("\0\r\n.\r\n", Ends(" \r\n"), EndsRefusedNul, Ends(" \r\n")),
+    ("\n\0.\n", Stays("\r\n .\r\n"), Refused, Stays("\r\n .\r\n")),
+    ("\0.\0", Stays(" . "), RefusedNul, Stays(" . ")),
+    ("\n.\0\n", Stays("\r\n. \r\n"), Refused, Stays("\r\n \r\n")),
 ];
 
 const EVIL: [(&str, &str); 3] = [
@@ -189,6 +178,10 @@ fn smuggled(sequence: &str, listener: &'static str, fate: &Fate) -> Case {
     let one = case(name).on(listener).data();
     let one = one.raw(format!("{HEAD}one{sequence}"), &[]);
     let second = format!("{HEAD}two\r\n");
+    let refusal = match fate {
+        RefusedNul | EndsRefusedNul => "550 5.6.0",
+        Ends(_) | EndsRefused | Refused | Stays(_) => "550 5.6.11",
+    };
     match fate {
         Ends(left) => one
             .raw("", &["250 2.0.0"])
@@ -206,15 +199,14 @@ fn smuggled(sequence: &str, listener: &'static str, fate: &Fate) -> Case {
             one.raw(format!("{lines}{second}.\r\n"), &["250 2.0.0"])
                 .queues(mail("a@contoso.com", &["b@contoso.com"], content))
         }
-        EndsRefused => one
-            .raw("", &["550 5.6.11"])
+        EndsRefused | EndsRefusedNul => one
+            .raw("", &[refusal])
             .lines(&EVIL)
             .raw(format!("{second}.\r\n"), &["250 2.0.0"])
             .queues(mail("evil@contoso.com", &["victim@contoso.com"], second)),
-        Refused => {
+        Refused | RefusedNul => {
             let lines = EVIL.map(|(line, _)| format!("{line}\r\n")).concat();
-            one.raw(format!("{lines}{second}.\r\n"), &["550 5.6.11"])
-                .well()
+            one.raw(format!("{lines}{second}.\r\n"), &[refusal]).well()
         }
     }
     .quits()

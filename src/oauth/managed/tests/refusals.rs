@@ -69,7 +69,7 @@ async fn refusals_come_with_their_remedy() {
             400,
             r#"{"error":"invalid_resource","error_description":"AADSTS500011: The resource principal was not found.","error_codes":[500011]}"#,
             "AADSTS500011",
-            "check scope",
+            "Leave scope in [account.NAME.oauth] empty",
         ),
         (
             VM,
