@@ -155,7 +155,9 @@ impl HeaderPass {
                 if let Some(name) = field_name(line) {
                     self.seen.eight_bit |= !line.is_ascii();
                     self.begin_field(name);
-                    self.capture(line.get(name.len()..).unwrap_or_default());
+                    let after_name = line.get(name.len()..).unwrap_or_default();
+                    let colon = memchr(b':', after_name).map_or(0, |at| at + 1);
+                    self.capture(after_name.get(colon..).unwrap_or_default());
                 } else {
                     // Text where a field should stand: the section ended without its empty line.
                     self.supply(out);
@@ -192,14 +194,8 @@ impl HeaderPass {
         }
     }
 
-    /// `text` begins with white space and a colon, or is a continuation line.
+    /// `text` is what follows the colon, or a continuation line.
     fn capture(&mut self, text: &[u8]) {
-        let text = match memchr(b':', text) {
-            Some(at) if text.iter().take(at).all(|b| matches!(b, b' ' | b'\t')) => {
-                text.get(at + 1..).unwrap_or_default()
-            }
-            _ => text,
-        };
         match (self.field, &mut self.seen) {
             (
                 Field::Subject,
@@ -382,6 +378,12 @@ mod tests {
         assert_eq!(seen.received_count, 2);
         assert_eq!(seen.subject.as_deref(), Some(&b" one\r\n two\r\n"[..]));
         assert_eq!(seen.message_id.as_deref(), Some("<1@b>"));
+    }
+
+    #[test]
+    fn a_continuation_line_keeps_its_colon() {
+        let (_, seen) = pass(b"Subject : one\r\n : two\r\n\r\n", 3);
+        assert_eq!(seen.subject.as_deref(), Some(&b" one\r\n : two\r\n"[..]));
     }
 
     #[test]
