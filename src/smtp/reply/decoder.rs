@@ -200,7 +200,9 @@ fn push_text(text: &mut String, octets: &[u8]) {
     match std::str::from_utf8(octets) {
         Ok(line) if printable => text.push_str(line),
         _ => text.extend(String::from_utf8_lossy(octets).chars().map(|c| match c {
-            '\t' | '\u{2028}' | '\u{2029}' => ' ',
+            '\t' => ' ',
+            // No blank: it would set apart what was one word, such as a status code.
+            '\u{2028}' | '\u{2029}' => '?',
             _ if c.is_control() => '?',
             _ => c,
         })),

@@ -61,6 +61,10 @@ fn sloppy_replies_are_understood() {
     for (wire, shown) in table {
         assert_eq!(decoded(wire).unwrap().unwrap().to_string(), shown);
     }
+    let separated = decoded("550 5.7.2\u{2028}b\r\n".as_bytes())
+        .unwrap()
+        .unwrap();
+    assert_eq!(separated.to_string(), "550 5.7.2?b");
     let tabbed = decoded(b"535 5.7.3\tdenied\r\n").unwrap().unwrap();
     assert_eq!(tabbed.enhanced(), Some(status(5, 7, 3)));
 }
