@@ -123,7 +123,9 @@ impl EnvelopeId {
         }
         let decoded = decode_xtext(text)?;
         let printable = decoded.bytes().all(|octet| matches!(octet, b' '..=b'~'));
-        (printable && !decoded.is_empty()).then(|| Self(decoded.into()))
+        let id = (printable && !decoded.is_empty()).then(|| Self(decoded.into()))?;
+        // As below, of a space that was not encoded.
+        (id.to_string().len() <= ENVELOPE_ID_MAX_OCTETS).then_some(id)
     }
 
     /// The identifier as the sender thinks of it.
@@ -180,7 +182,7 @@ impl fmt::Display for OriginalRecipient {
 }
 
 /// `xtext = *( xchar / hexchar )`, RFC 3461 section 4. None when the octets are not text without
-/// controls: such a value could end a line later.
+/// controls and the line ends of Unicode: such a value could end a line later.
 fn decode_xtext(text: &str) -> Option<String> {
     let hex = |c: char| c.is_ascii_digit() || matches!(c, 'A'..='F');
     let hexchar = map_opt((tag("+"), take_while_m_n(2, 2, hex)), |(_, digits)| {
@@ -198,7 +200,8 @@ fn decode_xtext(text: &str) -> Option<String> {
         }))
         .parse(text);
     let text = String::from_utf8(octets.ok()?.1).ok()?;
-    (!text.chars().any(char::is_control)).then_some(text)
+    let ends_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    (!text.contains(ends_line)).then_some(text)
 }
 
 enum Piece<'a> {
@@ -238,6 +241,15 @@ mod tests {
     }
 
     #[test]
+    fn no_value_can_end_a_line() {
+        for address in ["a+0D+0Ab", "a+85b", "a\u{2028}b", "a+E2+80+A9b", "a+C2+85b"] {
+            let text = format!("utf-8;{address}");
+            assert_eq!(OriginalRecipient::parse(&text), None, "{text}");
+            assert_eq!(EnvelopeId::parse(address), None, "{address}");
+        }
+    }
+
+    #[test]
     fn what_would_outgrow_its_limit_on_the_way_out_is_refused_on_the_way_in() {
         let fits = format!("utf-8;{}", "ü".repeat(82));
         let encoded = OriginalRecipient::parse(&fits).unwrap().to_string();
@@ -249,5 +261,8 @@ mod tests {
             OriginalRecipient::parse(&format!("utf-8;{}", "ü".repeat(83))),
             None
         );
+        let fits = format!("x{}", " ".repeat(33));
+        assert_eq!(EnvelopeId::parse(&fits).unwrap().to_string().len(), 100);
+        assert_eq!(EnvelopeId::parse(&format!("x{fits}")), None);
     }
 }

@@ -206,7 +206,9 @@ impl HeaderPass {
                 self.end_field(out);
                 self.seen.eight_bit |= !line.is_ascii();
                 self.begin_field(name);
-                self.capture(line.get(name.len()..).unwrap_or_default());
+                let after_name = line.get(name.len()..).unwrap_or_default();
+                let colon = memchr(b':', after_name).map_or(0, |at| at + 1);
+                self.capture(after_name.get(colon..).unwrap_or_default());
             }
         }
         match self.field {
@@ -342,16 +344,10 @@ impl HeaderPass {
         }
     }
 
-    /// `text` begins with white space and a colon, or is a continuation line.
+    /// `text` is what follows the colon, or a continuation line.
     fn capture(&mut self, text: &[u8]) {
         if let (Field::Subject, Some(subject)) = (self.field, &mut self.seen.subject) {
             let room = CAPTURE_MAX_BYTES.saturating_sub(subject.len());
-            let text = match memchr(b':', text) {
-                Some(at) if text.iter().take(at).all(|b| matches!(b, b' ' | b'\t')) => {
-                    text.get(at + 1..).unwrap_or_default()
-                }
-                _ => text,
-            };
             subject.extend(text.iter().take(room));
         }
     }

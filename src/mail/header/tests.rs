@@ -134,6 +134,12 @@ fn hops_subject_and_message_id_are_seen() {
 }
 
 #[test]
+fn a_continuation_line_keeps_its_colon() {
+    let (_, seen) = pass(b"Subject : one\r\n : two\r\n\r\n", 3);
+    assert_eq!(seen.subject.as_deref(), Some(&b" one\r\n : two\r\n"[..]));
+}
+
+#[test]
 fn an_endless_line_is_passed_on_without_being_held() {
     let long = [
         b"X: ".to_vec(),

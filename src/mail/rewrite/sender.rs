@@ -267,7 +267,7 @@ fn listed(authors: &[Author]) -> String {
             .or(author.name.as_deref())
             .unwrap_or_default();
         text.chars()
-            .filter(|c| !c.is_control())
+            .filter(|c| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}'))
             .take(254)
             .collect::<String>()
     };

@@ -154,7 +154,7 @@ impl TextPart {
             Ok((section, signed)) => {
                 out.extend_from_slice(section.as_ref().unwrap_or(&self.section));
                 out.extend_from_slice(&signed);
-                let needs_line_end = is_delimited || (self.is_message && !signed.ends_with(b"\n"));
+                let needs_line_end = is_delimited || !signed.ends_with(b"\n");
                 let line_end = match line_end {
                     b"" if needs_line_end => b"\r\n",
                     line_end => line_end,

@@ -109,15 +109,20 @@ pub(super) fn encode_quoted_printable(octets: &[u8], out: &mut Vec<u8>) {
             continue;
         }
         let ends_line = next.is_empty() || next.starts_with(b"\r\n");
-        let is_plain = match octet {
+        let mut is_plain = match octet {
             b' ' | b'\t' => !ends_line,
             b'=' => false,
             octet => octet.is_ascii_graphic(),
         };
-        let width = if is_plain { 1 } else { 3 };
+        let mut width = if is_plain { 1 } else { 3 };
         if column + width > ENCODED_LINE_BYTES - usize::from(!ends_line) {
             out.extend_from_slice(b"=\r\n");
             column = 0;
+            // What stood within a line must not become a delimiter line.
+            if *octet == b'-' {
+                is_plain = false;
+                width = 3;
+            }
         }
         if is_plain {
             out.push(*octet);

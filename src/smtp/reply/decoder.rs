@@ -1,7 +1,7 @@
 //! Replies from the wire.
 
 use bytes::BytesMut;
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 use nom::branch::alt;
 use nom::bytes::complete::take_while_m_n;
 use nom::character::complete::char;
@@ -145,7 +145,7 @@ impl<'a> ReplyLine<'a> {
     /// The enhanced status code that the text begins with, if it agrees with the code (RFC 2034
     /// section 4), and the text after it.
     fn split_enhanced(&self) -> (Option<EnhancedStatus>, &'a [u8]) {
-        let end = memchr(b' ', self.text).unwrap_or(self.text.len());
+        let end = memchr2(b' ', b'\t', self.text).unwrap_or(self.text.len());
         let (word, after) = self.text.split_at_checked(end).unwrap_or_default();
         let enhanced = std::str::from_utf8(word)
             .ok()
@@ -200,7 +200,9 @@ fn push_text(text: &mut String, octets: &[u8]) {
     match std::str::from_utf8(octets) {
         Ok(line) if printable => text.push_str(line),
         _ => text.extend(String::from_utf8_lossy(octets).chars().map(|c| match c {
-            '\t' | '\u{2028}' | '\u{2029}' => ' ',
+            '\t' => ' ',
+            // No blank: it would set apart what was one word, such as a status code.
+            '\u{2028}' | '\u{2029}' => '?',
             _ if c.is_control() => '?',
             _ => c,
         })),

@@ -43,7 +43,7 @@ fn replies_are_the_same_in_both_directions() {
 
 #[test]
 fn sloppy_replies_are_understood() {
-    let table: [(&[u8], &str); 9] = [
+    let table: [(&[u8], &str); 10] = [
         (b"250\r\n", "250"),
         (b"250 ok\n", "250 ok"),
         (b"250-2.0.0 a\r\n250\r\n", "250 2.0.0 a"),
@@ -52,6 +52,7 @@ fn sloppy_replies_are_understood() {
         (b"550 2.0.0 other class\r\n", "550 2.0.0 other class"),
         (b"550 caf\xe9\x07\x1b[0m\r\n", "550 caf\u{fffd}??[0m"),
         (b"451 4.7.0\r\n", "451 4.7.0"),
+        (b"535 5.7.3\t denied\r\n", "535 5.7.3 denied"),
         (
             b"220 x.outlook.com ready  \r\r\n",
             "220 x.outlook.com ready",
@@ -60,6 +61,12 @@ fn sloppy_replies_are_understood() {
     for (wire, shown) in table {
         assert_eq!(decoded(wire).unwrap().unwrap().to_string(), shown);
     }
+    let separated = decoded("550 5.7.2\u{2028}b\r\n".as_bytes())
+        .unwrap()
+        .unwrap();
+    assert_eq!(separated.to_string(), "550 5.7.2?b");
+    let tabbed = decoded(b"535 5.7.3\tdenied\r\n").unwrap().unwrap();
+    assert_eq!(tabbed.enhanced(), Some(status(5, 7, 3)));
 }
 
 #[test]

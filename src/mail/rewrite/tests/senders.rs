@@ -13,6 +13,12 @@ fn header(header: &str, spec: &Spec) -> (String, Changes) {
 }
 
 #[test]
+fn what_the_history_keeps_of_from_is_one_line() {
+    let (_, changes) = header("From: a@b.e\u{2028}x\u{85}ample\n", &relayed());
+    assert_eq!(changes.from.unwrap().old, "a@b.example");
+}
+
+#[test]
 fn from_is_rewritten_in_its_place() {
     for (before, after) in [
         (

@@ -61,6 +61,13 @@ fn an_empty_part_without_an_empty_line_end_keeps_its_delimiter() {
 }
 
 #[test]
+fn an_empty_part_that_ends_with_the_message_keeps_its_line_end() {
+    let head = "From: a@b.c\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n";
+    let (out, _) = text(head, &both());
+    assert_eq!(out, format!("{head}Contoso Ltd\nGermany\n"));
+}
+
+#[test]
 fn outlook_mail_is_signed_in_both_its_texts() {
     let mail = |plain: &str, html: &str| {
         format!(
@@ -252,6 +259,21 @@ fn a_line_too_long_for_the_wire_is_encoded() {
     let message = MessageParser::default().parse(&content[..]).unwrap();
     let body = message.body_html(0).unwrap();
     assert_eq!(body, format!("<body>=\r\n{html}\r\n</body>\r\n"));
+}
+
+#[test]
+fn no_line_of_an_encoded_text_becomes_a_delimiter() {
+    let head = "From: a@b.c\nContent-Type: multipart/mixed; boundary=b\n\n--b\n";
+    for before in 70..80 {
+        let line = format!("{}--b", "x".repeat(before));
+        let content = format!("{head}Content-Type: text/plain\n\n{line}\n--b--\n");
+        let (out, changes, _) = pass(&crlf(&content), &signed("ü", ""), 61).unwrap();
+        assert!(changes.signed_text);
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(out.lines().filter(|line| *line == "--b").count(), 1);
+        let decoded = out.replace("=\r\n", "").replace("=2D", "-");
+        assert!(decoded.ends_with(&format!("{line}\r\n\r\n=C3=BC\r\n--b--\r\n")));
+    }
 }
 
 #[test]
