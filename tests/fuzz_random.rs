@@ -75,21 +75,21 @@ macro_rules! targets {
 }
 
 targets! {
-    auth: 4_000,
-    certificate: 10_000,
-    claims: 4_000,
-    client: 1_000,
-    command: 4_000,
-    config: 300,
-    content: 3_000,
-    dsn: 10_000,
-    header: 3_000,
-    line: 4_000,
-    path: 4_000,
-    reply: 4_000,
-    rewrite: 2_000,
-    session: 3_000,
-    subject: 4_000,
+    auth: 12_000,
+    certificate: 30_000,
+    claims: 12_000,
+    client: 3_000,
+    command: 12_000,
+    config: 900,
+    content: 9_000,
+    dsn: 30_000,
+    header: 9_000,
+    line: 12_000,
+    path: 12_000,
+    reply: 12_000,
+    rewrite: 6_000,
+    session: 9_000,
+    subject: 12_000,
 }
 
 fn bombard(name: &str, runs: u32) {
