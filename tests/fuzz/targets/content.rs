@@ -25,8 +25,8 @@ pub(super) fn run(octets: &[u8]) {
                 (mode, whole.progress),
                 (BareNewline::Reject, ContentProgress::End)
             );
-        } else {
-            // Clean content means the same to everybody.
+        } else if mode != BareNewline::Reject || !stream.contains(&0) {
+            // Clean content means the same to everybody; a NUL is refused or becomes a space.
             assert_eq!(whole, model(stream));
         }
         let ended = decode(mode, [stream, b"\r\n.\r\n"]);
@@ -87,7 +87,10 @@ fn model(stream: &[u8]) -> Decoded {
             break;
         }
         let text = line.strip_prefix(b".").unwrap_or(line);
-        decoded.content.extend_from_slice(text);
+        let text = text
+            .iter()
+            .map(|octet| if *octet == 0 { b' ' } else { *octet });
+        decoded.content.extend(text);
     }
     // CRs at the end are held back until it is known what follows.
     while decoded.progress == ContentProgress::NeedMore && decoded.content.ends_with(b"\r") {
