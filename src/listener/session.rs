@@ -1,5 +1,7 @@
 //! One client's dialogue: the shell round `smtp::server`.
 
+mod secured;
+
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
@@ -17,15 +19,13 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use crate::listener::clients::Notes;
 use crate::listener::hours::Place;
 use crate::listener::intake::{Client, Intake, storage_reply};
-use crate::listener::login::{Login, Verdict};
 use crate::listener::patience::Credit;
 use crate::listener::sessions::Descriptor;
 use crate::listener::transport::Transport;
 use crate::listener::visit::Visit;
-use crate::listener::{Current, HANDSHAKE_MAX, Peer, Sender, Sessions, Settings, Stop};
+use crate::listener::{Current, Peer, Sender, Sessions, Settings, Stop};
 use crate::mail::{Mailbox, ReversePath};
 use crate::queue::{Draft, Queue, Quirk};
-use crate::secret::Secret;
 use crate::smtp::{
     Action, COMMAND_LINE_MAX_OCTETS, Line, LineFramer, Reply, Session as Machine, Severity,
 };
@@ -305,69 +305,6 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             }
         }
         Ok(None)
-    }
-
-    /// Whatever the client sent behind STARTTLS came in plain text and is thrown away unseen: nobody
-    /// on the way may put commands into the encrypted session (RFC 3207 section 4.2).
-    async fn start_tls(&mut self, reply: &Reply) -> io::Result<Option<Ended>> {
-        let Some(certificate) = &self.current.certificate else {
-            // Offered only with a certificate.
-            self.reply(&replies::STORAGE_FAILED);
-            return Ok(Some(Ended::Closed));
-        };
-        self.input.clear();
-        self.framer.restart();
-        self.reply(reply);
-        self.flush().await?;
-        let until = self
-            .patience_ends()
-            .min(Instant::now() + self.settings.timeouts.command.min(HANDSHAKE_MAX));
-        let handshake = self.stream.start_tls(Arc::clone(certificate.config()));
-        tokio::select! {
-            done = timeout_at(until, handshake) => match done {
-                Ok(done) => done?,
-                Err(_) => return Ok(Some(Ended::Closed)),
-            },
-            () = self.cut.as_mut() => return Ok(Some(Ended::Closed)),
-        }
-        self.machine.tls_started();
-        Ok(None)
-    }
-
-    /// Users are those of the moment. A session that may log in although nobody may any more keeps to those it
-    /// began with.
-    async fn check_login(&mut self, name: &str, password: Secret) -> io::Result<Option<Ended>> {
-        self.flush().await?;
-        let latest = Arc::clone(&self.latest.borrow());
-        let users = latest.users.as_ref().or(self.current.users.as_ref());
-        let verdict = match users {
-            Some(users) => {
-                let login = Login {
-                    listener: &latest.settings.name,
-                    client: self.peer,
-                    name,
-                    password,
-                };
-                tokio::select! {
-                    biased;
-                    verdict = login.judge(users, &latest.lasting.attempts) => verdict,
-                    () = self.draining.as_mut() => return Ok(Some(Ended::Stopping)),
-                    () = self.cut.as_mut() => return Ok(Some(Ended::Stopping)),
-                }
-            }
-            // Offered only with a file of them.
-            None => Verdict::Checked(Err(replies::LOGIN_PUT_OFF)),
-        };
-        match verdict {
-            Verdict::Checked(verdict) => {
-                let action = self.machine.login_checked(verdict);
-                Box::pin(self.perform(action)).await
-            }
-            Verdict::ShutOut(reply) => {
-                self.reply(&reply);
-                Ok(Some(Ended::Closed))
-            }
-        }
     }
 
     async fn receive_content(

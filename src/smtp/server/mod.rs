@@ -3,6 +3,7 @@
 mod auth;
 mod patience;
 mod replies;
+mod secured;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +15,7 @@ use crate::mail::{BodyType, Envelope, Mailbox, Recipient, ReversePath};
 use crate::secret::Secret;
 use crate::smtp::command::{MailParameters, RcptParameters};
 use crate::smtp::{Command, CommandError, Reply, Severity, Verb};
-use auth::{Exchange, Progress};
+use auth::Exchange;
 use patience::Patience;
 
 /// What every session of a listener has in common.
@@ -306,30 +307,6 @@ impl Session {
         }
     }
 
-    /// Goes on after [`Action::StartTls`], once the handshake is done: the client begins anew (RFC 3207
-    /// section 4.2).
-    pub fn tls_started(&mut self) {
-        self.is_encrypted = true;
-        self.helo = None;
-        self.transaction = Transaction::None;
-        self.login = Login::None;
-    }
-
-    /// Goes on after [`Action::CheckLogin`]; the reply of an `Err` is what the client gets.
-    pub fn login_checked(&mut self, verdict: Result<(), Reply>) -> Action {
-        match (mem::replace(&mut self.login, Login::None), verdict) {
-            (Login::Pending(name), Ok(())) => {
-                self.login = Login::Done(name);
-                Action::Reply(replies::AUTHENTICATED)
-            }
-            (Login::Pending(_), Err(reply)) => self.refuse(reply),
-            (other, _) => {
-                self.login = other;
-                self.refuse(replies::BAD_SEQUENCE)
-            }
-        }
-    }
-
     /// Ends the transaction, whether its content was accepted or not.
     pub fn content_received(&mut self, reply: Reply) -> Action {
         self.transaction = Transaction::None;
@@ -363,66 +340,6 @@ impl Session {
     fn greet(&mut self, name: Box<str>, is_esmtp: bool) {
         self.transaction = Transaction::None;
         self.helo = Some(Helo { name, is_esmtp });
-    }
-
-    fn offers_tls(&self) -> bool {
-        self.settings.starttls != Demand::Never && !self.is_encrypted
-    }
-
-    fn offers_auth(&self) -> bool {
-        self.settings.auth != Demand::Never
-            && (self.is_encrypted || self.settings.auth_in_plain_text)
-    }
-
-    /// RFC 3207 section 4 names the commands that are still answered; RSET and HELP do no harm.
-    fn needs_tls(&self, command: &Command) -> bool {
-        self.settings.starttls == Demand::Required
-            && !self.is_encrypted
-            && matches!(
-                command,
-                Command::Mail { .. } | Command::Rcpt { .. } | Command::Data | Command::Auth { .. }
-            )
-    }
-
-    fn start_tls(&mut self) -> Action {
-        if self.offers_tls() {
-            return Action::StartTls(replies::START_TLS);
-        }
-        self.refuse(if self.is_encrypted {
-            replies::TLS_ACTIVE
-        } else {
-            replies::NOT_IMPLEMENTED
-        })
-    }
-
-    fn auth(&mut self, mechanism: &str, initial: Option<&Secret>) -> Action {
-        if self.settings.auth == Demand::Never {
-            return self.refuse(replies::NOT_IMPLEMENTED);
-        }
-        if !self.offers_auth() {
-            return self.refuse(replies::AUTH_NEEDS_TLS);
-        }
-        if self.login_name().is_some() {
-            return self.refuse(replies::AUTH_ACTIVE);
-        }
-        if self.in_transaction() {
-            return self.refuse(replies::AUTH_IN_TRANSACTION);
-        }
-        self.exchange(auth::begin(mechanism, initial))
-    }
-
-    fn exchange(&mut self, progress: Progress) -> Action {
-        match progress {
-            Progress::Challenge(reply, exchange) => {
-                self.login = Login::Exchange(exchange);
-                Action::Reply(reply)
-            }
-            Progress::Credentials { name, password } => {
-                self.login = Login::Pending(name.clone());
-                Action::CheckLogin { name, password }
-            }
-            Progress::Refused(reply) => self.refuse(reply),
-        }
     }
 
     fn mail(&mut self, reverse_path: ReversePath, parameters: MailParameters) -> Action {
