@@ -48,4 +48,4 @@ pub use protocol::{
 };
 pub use server::{BindError, Server};
 pub(crate) use snapshot::wall;
-pub(crate) use user::{login_name, user_ids, user_name};
+pub(crate) use user::{group_id, login_name, user_ids, user_name};

@@ -1,10 +1,10 @@
-//! Who a user id is.
+//! Who a user id is, and whose a name.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 
 /// Accounts beyond that are in a directory service, and known by number only.
-const PASSWD_MAX_BYTES: u64 = 4 * 1024 * 1024;
+const DATABASE_MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// `alice (uid 1000)`, or `uid 1000` where `/etc/passwd` does not know the name. Blocking.
 pub(crate) fn user_name(uid: u32) -> String {
@@ -24,9 +24,26 @@ pub(crate) fn user_ids(name: &str) -> Option<(u32, u32)> {
     find_ids(passwd()?, name)
 }
 
+/// Id of the group `name`, where `/etc/group` knows it. Blocking.
+pub(crate) fn group_id(name: &str) -> Option<u32> {
+    find_id(database("/etc/group")?, name)
+}
+
 fn passwd() -> Option<impl BufRead> {
-    let file = File::open("/etc/passwd").ok()?;
-    Some(BufReader::new(file.take(PASSWD_MAX_BYTES)))
+    database("/etc/passwd")
+}
+
+fn database(path: &str) -> Option<impl BufRead> {
+    let file = File::open(path).ok()?;
+    Some(BufReader::new(file.take(DATABASE_MAX_BYTES)))
+}
+
+/// `name:password:id:...` (passwd(5), group(5)).
+fn find_id(database: impl BufRead, name: &str) -> Option<u32> {
+    database.lines().map_while(Result::ok).find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok())?
+    })
 }
 
 /// `name:password:uid:gid:...` (passwd(5)).
@@ -52,6 +69,14 @@ fn find(passwd: impl BufRead, uid: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_found_by_name() {
+        let passwd =
+            "root:x:0:0:root:/root:/bin/sh\nexorelay2:x:7:7::/:/\nexorelay:x:991:990::/:/\n";
+        assert_eq!(find_id(passwd.as_bytes(), "exorelay"), Some(991));
+        assert_eq!(find_id(&b"exorelay\nexorelay:x:no\n"[..], "exorelay"), None);
+    }
 
     #[test]
     fn names_are_found_by_number() {

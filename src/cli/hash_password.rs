@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions};
 use zeroize::Zeroizing;
 
 use super::context::{Context, block_on};
@@ -10,6 +10,7 @@ use super::error::{CliError, Exit};
 use super::login::stdin;
 use super::output::say;
 use super::signals::Signals;
+use super::silence::Silence;
 use crate::listener::{PasswordHash, check_user_name};
 use crate::secret::Secret;
 
@@ -56,7 +57,7 @@ async fn ask() -> Result<Secret, CliError> {
     if !io::stdin().is_terminal() {
         return check(&line().await?);
     }
-    let _silence = Silence::begin()?;
+    let _silence = silence()?;
     prompt("Password: ");
     let password = check(&line().await?)?;
     prompt("The same again: ");
@@ -94,34 +95,17 @@ fn check(line: &str) -> Result<Secret, CliError> {
     Err(CliError::new(Exit::Failed, fault))
 }
 
-/// The terminal shows line ends and nothing else of what is typed; dropped, it does again.
-struct Silence {
-    before: Termios,
-}
-
-impl Silence {
-    fn begin() -> Result<Self, CliError> {
-        let done = tcgetattr(io::stdin()).and_then(|before| {
-            let mut silent = before.clone();
-            silent.local_modes.remove(LocalModes::ECHO);
-            silent.local_modes.insert(LocalModes::ECHONL);
-            // Who begins to type too early begins anew.
-            tcsetattr(io::stdin(), OptionalActions::Flush, &silent)?;
-            Ok(Self { before })
-        });
-        done.map_err(|errno| {
-            let error = io::Error::from(errno);
-            CliError::new(
-                Exit::Failed,
-                format!("the terminal would show the password: {error}"),
-            )
-        })
-    }
-}
-
-impl Drop for Silence {
-    fn drop(&mut self) {
-        // Nothing better can be done about a terminal that is gone.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &self.before);
-    }
+/// The terminal shows line ends and nothing else of what is typed.
+fn silence() -> Result<Silence, CliError> {
+    // Who begins to type too early begins anew.
+    let begun = Silence::begin(OptionalActions::Flush, OptionalActions::Drain, |terminal| {
+        terminal.local_modes.remove(LocalModes::ECHO);
+        terminal.local_modes.insert(LocalModes::ECHONL);
+    });
+    begun.map_err(|error| {
+        CliError::new(
+            Exit::Failed,
+            format!("the terminal would show the password: {error}"),
+        )
+    })
 }

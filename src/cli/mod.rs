@@ -29,6 +29,7 @@ mod sender;
 mod sendmail;
 mod setup;
 mod signals;
+mod silence;
 mod status;
 mod submit;
 mod text;

@@ -222,7 +222,7 @@ async fn what_entra_refuses_is_explained() {
             "99999999-7777-8888-9999-000000000000",
             &[
                 "AADSTS700016",
-                "client_id",
+                "Check client_id",
                 "https://login.microsoftonline.com/error?code=700016",
             ],
         ),

@@ -4,11 +4,12 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, StdinLock, Write as _};
 
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex};
 use zeroize::Zeroizing;
 
 use super::question::{Question, Replies, SecretReply};
 use crate::cli::error::{CliError, Exit};
+use crate::cli::silence::Silence;
 use crate::secret::Secret;
 
 /// Standard input and standard error, both a terminal.
@@ -45,7 +46,7 @@ impl Terminal {
     /// Character by character, as a line discipline without echo has nothing that a signal would leave
     /// behind: Ctrl-C is a character like others here, and the guard restores what was before.
     fn hidden_line(&mut self, prompt: &str) -> Result<Zeroizing<String>, CliError> {
-        let _guard = Hidden::new().map_err(|error| cannot_ask(&error))?;
+        let _guard = hidden().map_err(|error| cannot_ask(&error))?;
         show(prompt)?;
         let mut typed = Zeroizing::new(Vec::with_capacity(LINE_MAX_BYTES as usize));
         loop {
@@ -138,32 +139,17 @@ fn cannot_ask(error: &io::Error) -> CliError {
     CliError::new(Exit::Failed, line)
 }
 
-/// The terminal shows nothing of what is typed until this is dropped.
-struct Hidden {
-    before: Termios,
-}
-
-impl Hidden {
-    fn new() -> io::Result<Self> {
-        let input = io::stdin();
-        let before = rustix::termios::tcgetattr(&input)?;
-        let mut hidden = before.clone();
+/// The terminal shows nothing of what is typed, and hands over each character.
+fn hidden() -> io::Result<Silence> {
+    let now = OptionalActions::Now;
+    Silence::begin(now, now, |terminal| {
         let shown = LocalModes::ECHO | LocalModes::ECHONL;
-        hidden
+        terminal
             .local_modes
             .remove(shown | LocalModes::ICANON | LocalModes::ISIG);
-        hidden.special_codes[SpecialCodeIndex::VMIN] = 1;
-        hidden.special_codes[SpecialCodeIndex::VTIME] = 0;
-        rustix::termios::tcsetattr(&input, OptionalActions::Now, &hidden)?;
-        Ok(Self { before })
-    }
-}
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        // A terminal that is gone needs no echo.
-        let _ = rustix::termios::tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
-    }
+        terminal.special_codes[SpecialCodeIndex::VMIN] = 1;
+        terminal.special_codes[SpecialCodeIndex::VTIME] = 0;
+    })
 }
 
 const LINE_MAX_BYTES: u64 = 4096;

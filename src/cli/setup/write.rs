@@ -1,7 +1,7 @@
 //! The files: both are ready on the disk before the first takes the place of an old one.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, BufRead, BufReader, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use rustix::fs::{Access, access};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
+use crate::admin::{group_id, user_ids};
 use crate::cli::error::{CliError, Exit};
 use crate::secret::{Secret, SecretSource};
 
@@ -33,8 +34,8 @@ impl Daemon {
     /// From `/etc/passwd` and `/etc/group`.
     pub(super) fn find() -> Self {
         Self {
-            user: number("/etc/passwd"),
-            group: number("/etc/group"),
+            user: user_ids(NAME).map(|(user, _)| user),
+            group: group_id(NAME),
         }
     }
 }
@@ -135,19 +136,6 @@ fn owner(
         .then(|| format!("{path}: the daemon cannot read it; as root: {remedy}")))
 }
 
-/// `NAME:password:NUMBER:...`, as in passwd(5) and group(5).
-fn number(file: &str) -> Option<u32> {
-    let file = File::open(file).ok()?;
-    find(BufReader::new(file.take(DATABASE_MAX_BYTES)))
-}
-
-fn find(lines: impl BufRead) -> Option<u32> {
-    lines.lines().map_while(Result::ok).find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next() == Some(NAME)).then(|| fields.nth(1)?.parse().ok())?
-    })
-}
-
 fn cannot_write(path: &Path, error: &io::Error) -> CliError {
     let (exit, remedy) = match error.kind() {
         io::ErrorKind::PermissionDenied => (
@@ -165,20 +153,10 @@ fn cannot_write(path: &Path, error: &io::Error) -> CliError {
 const SECRET_MODE: u32 = 0o600;
 /// User and group of the shipped unit.
 const NAME: &str = "exorelay";
-/// Users beyond that are in a directory service.
-const DATABASE_MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_found_by_name() {
-        let passwd =
-            "root:x:0:0:root:/root:/bin/sh\nexorelay2:x:7:7::/:/\nexorelay:x:991:990::/:/\n";
-        assert_eq!(find(passwd.as_bytes()), Some(991));
-        assert_eq!(find(&b"exorelay\nexorelay:x:no\n"[..]), None);
-    }
 
     #[test]
     fn a_file_that_cannot_be_made_ready_changes_no_other() {

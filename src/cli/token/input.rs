@@ -2,11 +2,12 @@
 
 use std::io::{self, IsTerminal, Read, Write};
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions};
 use zeroize::Zeroizing;
 
 use crate::cli::context::block_on;
 use crate::cli::error::{CliError, Exit};
+use crate::cli::silence::Silence;
 
 /// Far more than any token has.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -18,7 +19,11 @@ pub(super) fn read_secret(prompt: &str) -> Result<Zeroizing<String>, CliError> {
         let read = io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text);
         return read.map(|_| text).map_err(|error| unreadable(&error));
     }
-    let silence = Silence::begin();
+    let now = OptionalActions::Now;
+    let silence = Silence::begin(now, now, |terminal| {
+        terminal.local_modes.remove(LocalModes::ECHO);
+    })
+    .ok();
     // Who has closed standard error is not asked, and may still paste.
     let _ = write!(io::stderr(), "{prompt}");
     let line = block_on(async {
@@ -45,27 +50,4 @@ pub(super) fn read_secret(prompt: &str) -> Result<Zeroizing<String>, CliError> {
 
 fn unreadable(error: &io::Error) -> CliError {
     CliError::new(Exit::Failed, format!("cannot read standard input: {error}"))
-}
-
-/// The terminal does not show what is typed for as long as it lives.
-struct Silence(Option<Termios>);
-
-impl Silence {
-    fn begin() -> Self {
-        let Ok(before) = tcgetattr(io::stdin()) else {
-            return Self(None);
-        };
-        let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO);
-        let set = tcsetattr(io::stdin(), OptionalActions::Now, &silent);
-        Self(set.ok().map(|()| before))
-    }
-}
-
-impl Drop for Silence {
-    fn drop(&mut self) {
-        if let Some(before) = &self.0 {
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
-        }
-    }
 }
