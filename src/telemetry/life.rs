@@ -1,0 +1,165 @@
+//! The life of a message, one function for each event.
+//!
+//! Each line carries `queue_id`, so that a queue id alone retrieves the whole story, and ends in one of the
+//! words that scripts look for.
+
+use std::time::Duration;
+
+/// A message was accepted and is on stable storage.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// The queue id.
+    pub queue_id: &'a str,
+    /// The listener's name.
+    pub listener: &'a str,
+    /// The client's address.
+    pub client: &'a str,
+    /// What the client called itself.
+    pub helo: &'a str,
+    /// Empty for the null path.
+    pub reverse_path: &'a str,
+    /// How many.
+    pub recipients: usize,
+    /// Of the content.
+    pub size_bytes: u64,
+    /// As the client or the relay wrote it.
+    pub message_id: &'a str,
+    /// The account that will send it.
+    pub account: &'a str,
+}
+
+impl Received<'_> {
+    /// Writes the event.
+    pub fn log(&self) {
+        tracing::info!(
+            queue_id = self.queue_id,
+            listener = self.listener,
+            client = self.client,
+            helo = self.helo,
+            reverse_path = self.reverse_path,
+            recipients = self.recipients,
+            size_bytes = self.size_bytes,
+            message_id = self.message_id,
+            account = self.account,
+            "received"
+        );
+    }
+}
+
+/// What an attempt led to, for the recipients it concerned.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempted<'a> {
+    /// The queue id.
+    pub queue_id: &'a str,
+    /// The account it was sent with.
+    pub account: &'a str,
+    /// The host.
+    pub remote: &'a str,
+    /// How many recipients this event is about.
+    pub recipients: usize,
+    /// 1 is the first.
+    pub attempt: u32,
+    /// The remote's reply, or the failure.
+    pub reply: &'a str,
+    /// What the reply means, where one is known.
+    pub why: Option<&'a str>,
+    /// How it is mended.
+    pub remedy: Option<&'a str>,
+    /// What was changed in the message on its way.
+    pub changes: Option<&'a str>,
+}
+
+impl Attempted<'_> {
+    /// The remote has taken the message over.
+    pub fn log_delivered(&self, age: Duration) {
+        tracing::info!(
+            queue_id = self.queue_id,
+            account = self.account,
+            remote = self.remote,
+            recipients = self.recipients,
+            attempt = self.attempt,
+            age_ms = age.as_millis() as u64,
+            reply = self.reply,
+            changes = self.changes,
+            "delivered"
+        );
+    }
+
+    /// It will be tried again.
+    pub fn log_deferred(&self, retry_in: Option<Duration>) {
+        tracing::warn!(
+            queue_id = self.queue_id,
+            account = self.account,
+            remote = self.remote,
+            recipients = self.recipients,
+            attempt = self.attempt,
+            retry_in_s = retry_in.unwrap_or_default().as_secs(),
+            reply = self.reply,
+            why = self.why,
+            remedy = self.remedy,
+            changes = self.changes,
+            "deferred"
+        );
+    }
+
+    /// Refused for good; the content is kept for an operator.
+    pub fn log_failed(&self) {
+        tracing::error!(
+            queue_id = self.queue_id,
+            account = self.account,
+            remote = self.remote,
+            recipients = self.recipients,
+            attempt = self.attempt,
+            reply = self.reply,
+            why = self.why,
+            remedy = self.remedy,
+            changes = self.changes,
+            "failed"
+        );
+    }
+
+    /// Too old to be tried again; the content is kept for an operator.
+    pub fn log_expired(&self) {
+        tracing::error!(
+            queue_id = self.queue_id,
+            account = self.account,
+            remote = self.remote,
+            recipients = self.recipients,
+            attempt = self.attempt,
+            reply = self.reply,
+            why = self.why,
+            remedy = self.remedy,
+            changes = self.changes,
+            "expired"
+        );
+    }
+}
+
+/// Somebody is told that mail has failed or is late.
+#[derive(Clone, Copy, Debug)]
+pub struct Notice<'a> {
+    /// The queue id of the notice.
+    pub queue_id: &'a str,
+    /// `failed`, `delayed` or `digest`.
+    pub kind: &'a str,
+    /// The queue id of the message it tells of; how many messages, if it is a digest.
+    pub about: &'a str,
+    /// The address it goes to.
+    pub to: &'a str,
+    /// The account that sends it.
+    pub account: &'a str,
+}
+
+impl Notice<'_> {
+    /// It is in the queue.
+    pub fn log(&self) {
+        tracing::info!(
+            queue_id = self.queue_id,
+            kind = self.kind,
+            about = self.about,
+            to = self.to,
+            account = self.account,
+            "notice"
+        );
+    }
+}
