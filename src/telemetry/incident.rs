@@ -25,6 +25,7 @@ impl Incident<'_> {
     /// Mail waits; none of it is lost.
     pub fn log_opened(&self, retry_in: Duration) {
         tracing::error!(
+            event = "incident",
             incident = self.id,
             kind = self.kind,
             account = self.account,
@@ -40,6 +41,7 @@ impl Incident<'_> {
     /// Something else keeps it waiting now.
     pub fn log_changed(&self, retry_in: Duration) {
         tracing::error!(
+            event = "incident",
             incident = self.id,
             kind = self.kind,
             account = self.account,
@@ -55,6 +57,7 @@ impl Incident<'_> {
     /// A bound of the queue comes near; mail is still taken in.
     pub fn log_near(&self) {
         tracing::warn!(
+            event = "incident",
             incident = self.id,
             kind = self.kind,
             reason = self.reason,
@@ -67,6 +70,7 @@ impl Incident<'_> {
     /// What an account gets tokens with runs out; it still sends.
     pub fn log_expiry_opened(&self) {
         tracing::warn!(
+            event = "incident",
             incident = self.id,
             kind = self.kind,
             account = self.account,
@@ -80,6 +84,7 @@ impl Incident<'_> {
     /// A day later it still does.
     pub fn log_expiry(&self) {
         tracing::warn!(
+            event = "incident",
             incident = self.id,
             kind = self.kind,
             account = self.account,
@@ -93,6 +98,7 @@ impl Incident<'_> {
     /// All is well again.
     pub fn log_recovered(&self, lasted: Duration) {
         tracing::info!(
+            event = "incident",
             incident = self.id,
             kind = self.kind,
             account = self.account,
