@@ -4,21 +4,13 @@
 //! broken in silence. What becomes supported is deleted here, and nowhere else.
 
 use super::layers::Merged;
-use super::operation::LogFormat;
 use super::reader::Report;
 use super::settings::Settings;
 
 /// Whether it is switched on, its key, and what it is in the operator's words.
 type Refusal = (fn(&Settings) -> bool, &'static str, &'static str);
 
-const EVERYWHERE: &[Refusal] = &[
-    (|s| s.admin.http.is_some(), "admin.http", "the status page"),
-    (
-        |s| s.log.format == LogFormat::Journald,
-        "log.format",
-        "\"journald\"",
-    ),
-];
+const EVERYWHERE: &[Refusal] = &[(|s| s.admin.http.is_some(), "admin.http", "the status page")];
 
 /// Adds a problem for each setting that is switched on too early.
 pub(super) fn refuse(settings: &Settings, merged: &Merged, report: &mut Report) {

@@ -1,7 +1,7 @@
 //! What an attempt led to, for the log.
 
 use crate::delivery::attempt::Reasons;
-use crate::queue::{Disposition, MessageState, Outcome, Settlement};
+use crate::queue::{Disposition, MessageState, Outcome, Retry, Settlement};
 use crate::telemetry::Attempted;
 
 /// One event for each kind of outcome; what was not decided is said by the incident.
@@ -47,7 +47,8 @@ pub(super) fn log(
             Disposition::Failed => event.log_failed(),
         }
     }
-    if settlement.recipients.is_empty() && outcome.state == MessageState::Deferred {
+    // The account or the network was in trouble before there was a word about anybody.
+    if settlement.recipients.is_empty() {
         let event = Attempted {
             queue_id: id,
             account,
@@ -59,6 +60,11 @@ pub(super) fn log(
             remedy: None,
             changes,
         };
-        event.log_deferred(outcome.retry_in);
+        match (settlement.retry, outcome.state) {
+            (Retry::WithoutCounting | Retry::Rest { .. }, _) => event.log_undecided(),
+            (_, MessageState::Deferred) => event.log_deferred(outcome.retry_in),
+            _ if outcome.expired => event.log_expired(),
+            _ => {}
+        }
     }
 }
