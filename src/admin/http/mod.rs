@@ -14,6 +14,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::page;
 use super::protocol::StatusSource;
 use super::routes::{self, Answers};
 use super::server;
@@ -86,6 +87,7 @@ impl HttpServer {
 /// Whatever is added here must change nothing and hand out no content.
 fn router(answers: Answers) -> Router {
     routes::read_only()
+        .merge(page::router())
         .fallback(routes::unknown)
         .method_not_allowed_fallback(routes::wrong_method)
         .with_state(answers)
