@@ -29,6 +29,7 @@ mod clients;
 mod hands;
 mod http;
 mod listing;
+mod page;
 mod peer;
 mod protocol;
 mod recent;

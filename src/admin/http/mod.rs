@@ -19,6 +19,7 @@ use axum::middleware;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::page;
 use super::protocol::StatusSource;
 use super::routes::{self, Answers};
 use super::server;
@@ -110,6 +111,7 @@ impl HttpPort {
 fn router(answers: Answers) -> Router {
     let source = Arc::clone(&answers.status);
     routes::read_only()
+        .merge(page::router())
         .merge(health::router(&answers))
         .fallback(routes::unknown)
         .method_not_allowed_fallback(routes::wrong_method)
