@@ -12,11 +12,13 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, reload};
 
+mod counters;
 mod filter;
 mod histogram;
 mod incident;
 mod life;
 
+pub use counters::{Codes, Counters, Fate, OTHERS, Series, counters};
 pub use filter::Filter;
 pub use histogram::{Bucket, Distribution, Histogram};
 pub use incident::Incident;

@@ -13,6 +13,7 @@
 //! POST /v1/export         queue::SelectionRequest in; for each message a line, then its content
 //! POST /v1/import         a line and the content in; the new id
 //! GET /v1/clients         an array of queue::ClientRecord
+//! GET /metrics            what is counted, for Prometheus
 //! GET /v1/senders         an array of queue::DeniedSender
 //! POST /v1/accounts/{name}/renew  the account's name; a new token is asked for, 404 where there is no such account
 //! POST /v1/senders/forget `address` and `account` in, each or none; how many `senders` were forgotten
@@ -27,6 +28,7 @@ mod client;
 mod clients;
 mod hands;
 mod listing;
+mod metrics;
 mod peer;
 mod protocol;
 mod routes;

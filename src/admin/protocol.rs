@@ -41,6 +41,9 @@ pub struct Status {
     pub started_at: Timestamp,
     /// Where clients connect.
     pub listeners: Vec<ListenerStatus>,
+    /// Sessions of clients at the moment.
+    #[serde(default)]
+    pub sessions: u64,
     /// Sessions of clients that a defect of the program broke off.
     #[serde(default)]
     pub session_panics: u64,

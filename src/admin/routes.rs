@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::hands;
 use super::listing::{self, ListError};
+use super::metrics;
 use super::one_line;
 use super::peer::Peer;
 use super::protocol::{ErrorBody, Status, StatusSource};
@@ -86,6 +87,7 @@ fn read_only() -> Router<Answers> {
         .route("/v1/queue/{id}", get(show))
         .route("/v1/history", get(history))
         .route("/v1/clients", get(clients::list))
+        .merge(metrics::router())
 }
 
 /// Lets only permitted peers through; needs `into_make_service_with_connect_info::<Peer>`.

@@ -141,6 +141,7 @@ impl StatusSource for View {
                 pid: std::process::id(),
                 started_at: self.started_at,
                 listeners: now.listeners.iter().map(listener).collect(),
+                sessions: self.sessions.open() as u64,
                 session_panics: self.sessions.panics(),
                 queue,
                 accounts,

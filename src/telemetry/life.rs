@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::{Fate, counters};
+
 /// A message was accepted and is on stable storage.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
@@ -31,6 +33,7 @@ pub struct Received<'a> {
 impl Received<'_> {
     /// Writes the event.
     pub fn log(&self) {
+        counters().received.add([self.account, self.listener]);
         tracing::info!(
             queue_id = self.queue_id,
             listener = self.listener,
@@ -53,6 +56,8 @@ pub struct Attempted<'a> {
     pub queue_id: &'a str,
     /// The account it was sent with.
     pub account: &'a str,
+    /// The listener that took it in; empty for what no listener did.
+    pub listener: &'a str,
     /// The host.
     pub remote: &'a str,
     /// How many recipients this event is about.
@@ -67,11 +72,14 @@ pub struct Attempted<'a> {
     pub remedy: Option<&'a str>,
     /// What was changed in the message on its way.
     pub changes: Option<&'a str>,
+    /// What became of the message, if this is the event of its attempt that tells.
+    pub fate: Option<Fate>,
 }
 
 impl Attempted<'_> {
     /// The remote has taken the message over.
     pub fn log_delivered(&self, age: Duration) {
+        self.count();
         tracing::info!(
             queue_id = self.queue_id,
             account = self.account,
@@ -87,6 +95,7 @@ impl Attempted<'_> {
 
     /// It will be tried again.
     pub fn log_deferred(&self, retry_in: Option<Duration>) {
+        self.count();
         tracing::warn!(
             queue_id = self.queue_id,
             account = self.account,
@@ -104,6 +113,7 @@ impl Attempted<'_> {
 
     /// Refused for good; the content is kept for an operator.
     pub fn log_failed(&self) {
+        self.count();
         tracing::error!(
             queue_id = self.queue_id,
             account = self.account,
@@ -120,6 +130,7 @@ impl Attempted<'_> {
 
     /// Too old to be tried again; the content is kept for an operator.
     pub fn log_expired(&self) {
+        self.count();
         tracing::error!(
             queue_id = self.queue_id,
             account = self.account,
@@ -153,6 +164,7 @@ pub struct Notice<'a> {
 impl Notice<'_> {
     /// It is in the queue.
     pub fn log(&self) {
+        counters().notices.add([self.kind]);
         tracing::info!(
             queue_id = self.queue_id,
             kind = self.kind,

@@ -141,7 +141,8 @@ pub struct Owed {
 }
 
 impl IncidentKind {
-    const ALL: [Self; 5] = [
+    /// All of them.
+    pub const ALL: [Self; 5] = [
         Self::Account,
         Self::Credential,
         Self::QueueMessages,
