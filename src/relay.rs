@@ -66,6 +66,9 @@ pub enum StartError {
     /// The admin socket.
     #[error(transparent)]
     Admin(#[from] admin::BindError),
+    /// The port of `admin.http`.
+    #[error(transparent)]
+    Http(#[from] admin::HttpBindError),
     /// Certificates of an account.
     #[error("account.{account}.smtp.ca_file: {source}")]
     Tls {
@@ -183,7 +186,7 @@ impl Relay {
         parts.answers.cancel();
         while let Some(answered) = parts.answering.join_next().await {
             if let Ok(Err(error)) = answered {
-                tracing::warn!(%error, "the admin socket broke");
+                tracing::warn!(%error, "an admin server broke");
             }
         }
         // The last holders of the queue but for tasks that were given up.
@@ -217,7 +220,7 @@ async fn serve(
             Some(ended) = parts.sending.join_next() => is_sound(ended)?,
             Some(answered) = parts.answering.join_next() => {
                 if let Err(error) = is_sound(answered)? {
-                    tracing::error!(%error, "the admin socket broke; status and queue commands need a restart");
+                    tracing::error!(%error, "an admin server broke; status and queue commands, or the status page, need a restart");
                 }
             }
             Some(request) = requests.recv() => {

@@ -1,4 +1,4 @@
-//! The admin interface of a running daemon: HTTP over a Unix socket.
+//! The admin interface of a running daemon: HTTP over a Unix socket, and what of it only looks over TCP.
 //!
 //! It promises to answer without disturbing mail: changes are made in small steps, and listings are read from connections of their own, a
 //! row at a time, by a bounded number of callers. It refuses to know the parts of the daemon; what
@@ -20,17 +20,19 @@
 //! ```
 //!
 //! Everything else, and every failure, is `{"error": "..."}` with the status that fits. The routes
-//! know nothing of the socket, so that they can be bound to another address too.
+//! know nothing of the socket: those that change nothing are also at `admin.http` ([`HttpServer`]).
 
 mod accounts;
 mod cause;
 mod client;
 mod clients;
 mod hands;
+mod http;
 mod listing;
 mod metrics;
 mod peer;
 mod protocol;
+mod recent;
 mod routes;
 mod senders;
 mod server;
@@ -43,6 +45,7 @@ mod user;
 
 pub(crate) use cause::one_line;
 pub use client::{Client, ClientError};
+pub use http::{HttpBindError, HttpServer};
 pub use protocol::{
     AccountState, AccountStatus, CommitStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus,
     PaceReport, QueueStatus, SignInReport, Status, StatusFuture, StatusSource, TokenReport,

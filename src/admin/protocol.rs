@@ -41,6 +41,9 @@ pub struct Status {
     pub started_at: Timestamp,
     /// Where clients connect.
     pub listeners: Vec<ListenerStatus>,
+    /// Where `admin.http` answers, with the port the system chose; none where it is off.
+    #[serde(default)]
+    pub admin_http: Option<String>,
     /// Sessions of clients at the moment.
     #[serde(default)]
     pub sessions: u64,

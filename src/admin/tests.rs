@@ -54,6 +54,7 @@ fn sample_status(queue: QueueStatus) -> Status {
             name: "local".into(),
             address: "127.0.0.1:2525".into(),
         }],
+        admin_http: None,
         sessions: 3,
         session_panics: 0,
         queue,

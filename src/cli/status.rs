@@ -132,6 +132,9 @@ fn page(status: &Status, now: Timestamp) -> Vec<String> {
     for listener in &status.listeners {
         lines.push(format!("listener {}: {}", listener.name, listener.address));
     }
+    if let Some(address) = &status.admin_http {
+        lines.push(format!("status page: http://{address}/"));
+    }
     if status.session_panics > 0 {
         lines.push(format!(
             "{} broken off by a defect of exorelay: see the log and report it",

@@ -11,14 +11,11 @@ use super::settings::Settings;
 /// Whether it is switched on, its key, and what it is in the operator's words.
 type Refusal = (fn(&Settings) -> bool, &'static str, &'static str);
 
-const EVERYWHERE: &[Refusal] = &[
-    (|s| s.admin.http.is_some(), "admin.http", "the status page"),
-    (
-        |s| s.log.format == LogFormat::Journald,
-        "log.format",
-        "\"journald\"",
-    ),
-];
+const EVERYWHERE: &[Refusal] = &[(
+    |s| s.log.format == LogFormat::Journald,
+    "log.format",
+    "\"journald\"",
+)];
 
 /// Adds a problem for each setting that is switched on too early.
 pub(super) fn refuse(settings: &Settings, merged: &Merged, report: &mut Report) {

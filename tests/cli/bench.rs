@@ -199,6 +199,7 @@ impl StatusSource for Fixed {
                 pid: 4711,
                 started_at: jiff::Timestamp::now(),
                 listeners: Vec::new(),
+                admin_http: None,
                 sessions: 0,
                 session_panics: 0,
                 queue: QueueStatus::of(&self.0).await,

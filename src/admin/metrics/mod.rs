@@ -31,7 +31,7 @@ pub(super) fn router() -> Router<Answers> {
 }
 
 async fn metrics(State(answers): State<Answers>) -> Result<Response, Failure> {
-    let status = answers.status.status().await;
+    let status = answers.status().await;
     // The process's own figures are files, if of a kind.
     let text = tokio::task::spawn_blocking(move || text(&status, counters(), Timestamp::now()));
     let text = text

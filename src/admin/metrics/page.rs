@@ -46,6 +46,9 @@ impl Page {
         distribution: &Distribution,
         unit: f64,
     ) {
+        if distribution.buckets.is_empty() {
+            return;
+        }
         let mut family = self.family(name, "histogram", help);
         let mut count = 0;
         for Bucket {

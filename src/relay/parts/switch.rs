@@ -52,6 +52,7 @@ impl Parts {
         if let Some(server) = next.admin {
             self.switch_admin(server);
         }
+        self.switch_http(next.http);
         self.publish(&next.settings, &shown).await;
         self.settings = Some(next.settings);
         self.view.show(shown);
