@@ -44,7 +44,7 @@ impl StatusSource for Fixed {
     }
 }
 
-fn sample_status(queue: QueueStatus) -> Status {
+pub(super) fn sample_status(queue: QueueStatus) -> Status {
     Status {
         version: "0.1.0".into(),
         hostname: "relay.contoso.local".into(),

@@ -171,7 +171,13 @@ mod tests {
                 is_deferred,
             ),
             // Refused together with a rest that it was not presented for.
-            (&[Deferred, Failed], M::Failed, false, &[E::Failed], is_failed),
+            (
+                &[Deferred, Failed],
+                M::Failed,
+                false,
+                &[E::Failed],
+                is_failed,
+            ),
             // A part of the recipients: the rest follows at once.
             (&[Delivered], M::Ready, false, &[E::Delivered], None),
             // Throttled: it was said, and waits.

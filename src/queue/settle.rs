@@ -95,7 +95,7 @@ pub struct Outcome {
     pub expired: bool,
     /// From acceptance until now.
     pub age: Duration,
-    /// The listener that took the message in; empty for what no listener did.
+    /// Of the message's origin.
     pub listener: String,
 }
 

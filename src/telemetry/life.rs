@@ -56,7 +56,7 @@ pub struct Attempted<'a> {
     pub queue_id: &'a str,
     /// The account it was sent with.
     pub account: &'a str,
-    /// The listener that took it in; empty for what no listener did.
+    /// The listener that took it in, or `notice`.
     pub listener: &'a str,
     /// The host.
     pub remote: &'a str,

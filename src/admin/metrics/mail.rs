@@ -23,7 +23,7 @@ pub(super) fn show(page: &mut Page, status: &Status, counters: &Counters) {
         ),
         (
             "exorelay_messages_delivered_total",
-            "Messages that the submission service has taken over for every recipient, by account and listener; listener is empty for the relay's own notices.",
+            "Messages that the submission service has taken over for every recipient, by account and listener; that of the relay's own notices is called notice.",
             &counters.delivered,
         ),
         (

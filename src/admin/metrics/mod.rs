@@ -8,6 +8,8 @@ mod page;
 mod process;
 mod queue;
 mod service;
+#[cfg(test)]
+mod tests;
 
 use axum::Router;
 use axum::extract::State;

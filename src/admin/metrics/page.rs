@@ -69,12 +69,7 @@ impl Page {
         self.text
     }
 
-    fn family(
-        &mut self,
-        name: &'static str,
-        kind: &'static str,
-        help: &'static str,
-    ) -> Family<'_> {
+    fn family(&mut self, name: &'static str, kind: &'static str, help: &'static str) -> Family<'_> {
         Family {
             page: self,
             name,

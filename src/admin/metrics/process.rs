@@ -26,11 +26,7 @@ pub(super) fn show(page: &mut Page, started_at: Timestamp) {
     }
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     for (name, help, key) in [
-        (
-            "process_resident_memory_bytes",
-            "Memory in use.",
-            "VmRSS:",
-        ),
+        ("process_resident_memory_bytes", "Memory in use.", "VmRSS:"),
         (
             "process_virtual_memory_bytes",
             "Address space in use.",

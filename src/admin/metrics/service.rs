@@ -14,11 +14,8 @@ const CODES: [u16; 20] = [
 ];
 
 pub(super) fn show(page: &mut Page, status: &Status, counters: &Counters) {
-    page.gauge(
-        "exorelay_build_info",
-        "1, with the version of the program.",
-    )
-    .sample(&[("version", &status.version)], 1_u64);
+    page.gauge("exorelay_build_info", "1, with the version of the program.")
+        .sample(&[("version", &status.version)], 1_u64);
     page.gauge("exorelay_sessions", "Sessions of clients at the moment.")
         .sample(&[], status.sessions);
     page.counter(
