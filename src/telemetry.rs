@@ -1,12 +1,13 @@
 //! What operators read: the log with the one vocabulary of a message's life, and counts.
 //!
 //! Every life event is written by one function here, so that a queue id alone retrieves the whole
-//! story and scripts can rely on the words: `received`, `attempt`, `delivered`, `deferred`,
-//! `failed`, `expired`, `notice`, `incident`.
+//! story and scripts can rely on the words ([`life`]). Any thread may say something and none of them waits
+//! for whoever reads it: records go through an outbox to a thread that gives them their form and
+//! writes them. docs/logging.md is the operator's side of it.
 
-use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
@@ -16,13 +17,27 @@ mod counters;
 mod filter;
 mod histogram;
 mod incident;
-mod life;
+mod journal;
+mod json;
+mod layer;
+pub mod life;
+mod outbox;
+mod record;
+mod repetition;
+mod sink;
+mod text;
 
 pub use counters::{Codes, Counters, Fate, OTHERS, Series, counters};
 pub use filter::Filter;
 pub use histogram::{Bucket, Distribution, Histogram};
 pub use incident::Incident;
-pub use life::{Attempted, Notice, Received};
+use layer::Layer;
+pub use life::{Act, Attempted, Notice, Received};
+use outbox::Outbox;
+use sink::{Form, Sink};
+
+/// A reader that hangs keeps the program from its end for no longer.
+const FLUSH_MAX: Duration = Duration::from_secs(2);
 
 /// An error with its causes, in one line.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
@@ -44,44 +59,79 @@ pub enum Format {
     Text,
     /// One JSON object a line.
     Json,
+    /// Fields in systemd's journal.
+    Journald,
 }
 
-/// The filter in force; there is one log in a process.
-static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+/// There is one log in a process.
+#[derive(Debug)]
+struct Log {
+    filter: reload::Handle<Targets, Registry>,
+    form: Form,
+    outbox: Arc<Outbox>,
+}
 
-/// Sends the log to standard error. A second call changes nothing.
+static LOG: OnceLock<Log> = OnceLock::new();
+
+/// Begins the log. A second call changes nothing.
+///
+/// Until [`flush`] the last lines may not be written.
 pub fn init(filter: &Filter, format: Format) {
     let (filter, handle) = reload::Layer::new(filter.0.clone());
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
+    let outbox = Arc::new(Outbox::default());
+    let layer = Layer(Arc::clone(&outbox));
     let registry = tracing_subscriber::registry().with(filter);
-    let begun = match format {
-        Format::Text => registry.with(layer).try_init(),
-        Format::Json => registry.with(layer.json()).try_init(),
+    if registry.with(layer).try_init().is_err() {
+        return;
+    }
+    let form = Form::new(format);
+    let mut sink = Sink::standard_error(form.clone());
+    let writer = Arc::clone(&outbox);
+    let begun = std::thread::Builder::new()
+        .name("log".into())
+        .spawn(move || writer.write_all(|record| sink.write(record)));
+    if let Err(error) = begun {
+        // Nothing else will have a thread either, and says so at its end.
+        eprintln!("exorelay: there is no log: {error}");
+    }
+    let log = Log {
+        filter: handle,
+        form,
+        outbox,
     };
-    if begun.is_ok() {
-        let _ = FILTER.set(handle);
+    if LOG.set(log).is_ok() {
         std::panic::set_hook(Box::new(log_panic));
     }
 }
 
-/// A defect, in the form of all other lines: the program may well go on.
+/// Waits until what was said is written, unless its reader takes too long.
+pub fn flush() {
+    if let Some(log) = LOG.get() {
+        log.outbox.flush(FLUSH_MAX);
+    }
+}
+
+/// A defect, in the form of all other lines: the program may well go on, or may be at its end.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic
         .location()
         .map(ToString::to_string)
         .unwrap_or_default();
-    let text = panic.payload_as_str().unwrap_or_default();
-    tracing::error!(location, panic = ?text, "the program has a defect, please report it");
+    let panic = panic.payload_as_str().unwrap_or_default();
+    tracing::error!(
+        location,
+        panic,
+        "the program has a defect, please report it"
+    );
+    flush();
 }
 
-/// Logs from now on what `filter` lets through. Nothing happens where [`init`] was not called: the log
-/// is somebody else's.
-pub fn set_filter(filter: &Filter) {
-    if let Some(handle) = FILTER.get() {
+/// From now on what `filter` lets through is logged, in this format. Nothing happens where [`init`] was not
+/// called: the log is somebody else's.
+pub fn change(filter: &Filter, format: Format) {
+    if let Some(log) = LOG.get() {
         // Fails only when the subscriber is gone, and with it the log.
-        let _ = handle.reload(filter.0.clone());
+        let _ = log.filter.reload(filter.0.clone());
+        log.form.set(format);
     }
 }

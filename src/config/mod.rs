@@ -32,7 +32,6 @@ mod show;
 mod sign_in;
 #[cfg(test)]
 mod tests;
-mod unsupported;
 mod upstream;
 mod value;
 
@@ -103,7 +102,6 @@ pub fn load_text(
     overrides: &[(String, String)],
 ) -> Result<Loaded, ConfigError> {
     let (merged, settings, mut report) = read(path, text, environment, overrides)?;
-    unsupported::refuse(&settings, &merged, &mut report);
     if !report.problems.is_empty() {
         return Err(ConfigError::Invalid(in_order(report.problems)));
     }

@@ -341,7 +341,8 @@ impl crate::config::Log {
     pub fn telemetry_part(&self) -> (telemetry::Filter, telemetry::Format) {
         let format = match self.format {
             LogFormat::Json => telemetry::Format::Json,
-            LogFormat::Text | LogFormat::Journald => telemetry::Format::Text,
+            LogFormat::Text => telemetry::Format::Text,
+            LogFormat::Journald => telemetry::Format::Journald,
         };
         (telemetry::Filter::parse(&self.level), format)
     }

@@ -1,7 +1,7 @@
 //! What an attempt led to, for the log and the counters.
 
 use crate::delivery::attempt::Reasons;
-use crate::queue::{Disposition, MessageState, Outcome, RecipientOutcome, Settlement};
+use crate::queue::{Disposition, MessageState, Outcome, RecipientOutcome, Retry, Settlement};
 use crate::telemetry::{Attempted, Fate};
 
 /// What is said of some recipients.
@@ -11,6 +11,8 @@ enum Event {
     Failed,
     Deferred,
     Expired,
+    /// There was no word about anybody, and the attempt is none.
+    Undecided,
 }
 
 /// One event for each kind of outcome; what was not decided is said by the incident. The last one tells
@@ -53,6 +55,7 @@ pub(super) fn log(
             Event::Failed => attempted.log_failed(),
             Event::Deferred => attempted.log_deferred(outcome.retry_in),
             Event::Expired => attempted.log_expired(),
+            Event::Undecided => attempted.log_undecided(),
         }
     }
 }
@@ -71,8 +74,13 @@ fn events(outcome: &Outcome, settlement: &Settlement) -> Vec<Event> {
     // It came to no reply, or those who wait were not part of it.
     if outcome.expired && !events.contains(&Event::Expired) {
         events.push(Event::Expired);
-    } else if settlement.recipients.is_empty() && outcome.state == MessageState::Deferred {
-        events.push(Event::Deferred);
+    } else if settlement.recipients.is_empty() {
+        // The account or the network was in trouble.
+        match settlement.retry {
+            Retry::WithoutCounting | Retry::Rest { .. } => events.push(Event::Undecided),
+            _ if outcome.state == MessageState::Deferred => events.push(Event::Deferred),
+            _ => {}
+        }
     }
     events
 }
@@ -103,7 +111,6 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::queue::Retry;
 
     const AGE: Duration = Duration::from_secs(5);
 
@@ -117,7 +124,7 @@ mod tests {
         }
     }
 
-    fn settlement(dispositions: &[Disposition]) -> Settlement {
+    fn settlement(dispositions: &[Disposition], state: MessageState) -> Settlement {
         let recipients = (0..).zip(dispositions);
         Settlement {
             recipients: recipients
@@ -127,7 +134,11 @@ mod tests {
                     reply: "said".into(),
                 })
                 .collect(),
-            retry: Retry::Scheduled,
+            // The account's own trouble leaves a message as it was.
+            retry: match state {
+                MessageState::Ready => Retry::WithoutCounting,
+                _ => Retry::Scheduled,
+            },
             started_at: SystemTime::UNIX_EPOCH,
             remote: "smtp".into(),
             connection: None,
@@ -191,11 +202,11 @@ mod tests {
             ),
             // Nothing was said: the network, or the account's trouble.
             (&[], M::Deferred, false, &[E::Deferred], is_deferred),
-            (&[], M::Ready, false, &[], None),
+            (&[], M::Ready, false, &[E::Undecided], None),
             (&[], M::Failed, true, &[E::Expired], is_expired),
         ] {
             let outcome = outcome(state, expired);
-            let events = events(&outcome, &settlement(recipients));
+            let events = events(&outcome, &settlement(recipients, state));
             assert_eq!(events, events_expected, "{recipients:?} {state:?}");
             let fate = fate(&outcome, &events);
             assert_eq!(fate, fate_expected, "{recipients:?} {state:?}");

@@ -94,7 +94,7 @@ impl Sessions {
         if let Err(panic) = ended {
             let panics = self.0.panics.fetch_add(1, Ordering::Relaxed) + 1;
             tracing::error!(
-                listener, %client, panics, panic = ?text_of(panic.as_ref()),
+                listener, %client, panics, panic = text_of(panic.as_ref()),
                 "a session broke off: this is a defect of exorelay, please report it; all others go on"
             );
         }

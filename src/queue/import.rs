@@ -12,6 +12,7 @@ use crate::queue::{
     Actor, Draft, DraftError, MessageState, Origin, Queue, QueueId, RecipientState, Sidecar,
     Submission,
 };
+use crate::telemetry::Act;
 
 /// What is to be known of a message besides its content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -307,8 +308,18 @@ impl Import {
             held: self.request.held,
             last_reply: self.request.last_reply,
         };
+        let (actor, account) = (imported.actor.clone(), submission.account.clone());
         let receipt = self.draft.commit_imported(submission, imported).await?;
-        Ok(receipt.queue_id())
+        let id = receipt.queue_id();
+        let act = Act {
+            event: "imported",
+            queue_id: id.as_str(),
+            actor: &actor.name,
+            through: actor.through.as_str(),
+            account: &account,
+        };
+        act.log();
+        Ok(id)
     }
 }
 

@@ -272,7 +272,7 @@ impl Opened {
         let tokens = Arc::clone(&self.account.tokens);
         if self.renew {
             let name = self.account.section.name.as_str();
-            let span = tracing::info_span!("token", account = name);
+            let span = tracing::error_span!("token", account = name);
             let (source, stop) = (tokens.source.clone(), tokens.stop.clone());
             // Ends with the last holder of the tokens.
             tokio::spawn(async move { source.run(stop).await }.instrument(span));

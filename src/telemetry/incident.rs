@@ -28,6 +28,7 @@ impl Incident<'_> {
     pub fn log_opened(&self, retry_in: Duration) {
         counters().incidents.add([self.kind]);
         tracing::error!(
+            event = "incident",
             incident = self.id,
             kind = self.kind,
             account = self.account,
@@ -43,6 +44,7 @@ impl Incident<'_> {
     /// Something else keeps it waiting now.
     pub fn log_changed(&self, retry_in: Duration) {
         tracing::error!(
+            event = "incident",
             incident = self.id,
             kind = self.kind,
             account = self.account,
@@ -59,6 +61,7 @@ impl Incident<'_> {
     pub fn log_near(&self) {
         counters().incidents.add([self.kind]);
         tracing::warn!(
+            event = "incident",
             incident = self.id,
             kind = self.kind,
             reason = self.reason,
@@ -72,6 +75,7 @@ impl Incident<'_> {
     pub fn log_expiry_opened(&self) {
         counters().incidents.add([self.kind]);
         tracing::warn!(
+            event = "incident",
             incident = self.id,
             kind = self.kind,
             account = self.account,
@@ -85,6 +89,7 @@ impl Incident<'_> {
     /// A day later it still does.
     pub fn log_expiry(&self) {
         tracing::warn!(
+            event = "incident",
             incident = self.id,
             kind = self.kind,
             account = self.account,
@@ -98,6 +103,7 @@ impl Incident<'_> {
     /// All is well again.
     pub fn log_recovered(&self, lasted: Duration) {
         tracing::info!(
+            event = "incident",
             incident = self.id,
             kind = self.kind,
             account = self.account,

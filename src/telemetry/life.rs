@@ -1,7 +1,20 @@
-//! The life of a message, one function for each event.
+//! The life of a message: one function for each event.
 //!
-//! Each line carries `queue_id`, so that a queue id alone retrieves the whole story, and ends in one of the
-//! words that scripts look for.
+//! Each line carries `queue_id` and `event`, and its text begins with that word:
+//!
+//! | word | when |
+//! |---|---|
+//! | `received` | it is on stable storage and the client has its 250: received and queued are one thing here |
+//! | `imported` | the same, brought by an operator |
+//! | `attempt` | an attempt has ended without a word about the message (at `debug` also each that begins) |
+//! | `delivered`, `deferred`, `failed`, `expired` | what an attempt came to, for some recipients or for all |
+//! | `notice` | the message is a notice, which is in the queue (`about`), or is told of by one (`notice`) |
+//! | `held`, `released`, `retried`, `flushed`, `deleted` | an operator did it |
+//! | `quarantined` | it is damaged and waits for an operator |
+//! | `rerouted` | it goes by another account, because routes have changed |
+//!
+//! Of an attempt the outcome is said, with its number: a line for the beginning of each would double the log
+//! and tell nothing more. [`Incident`](super::Incident)s have an id of their own.
 
 use std::time::Duration;
 
@@ -35,6 +48,7 @@ impl Received<'_> {
     pub fn log(&self) {
         counters().received.add([self.account, self.listener]);
         tracing::info!(
+            event = "received",
             queue_id = self.queue_id,
             listener = self.listener,
             client = self.client,
@@ -81,6 +95,7 @@ impl Attempted<'_> {
     pub fn log_delivered(&self, age: Duration) {
         self.count();
         tracing::info!(
+            event = "delivered",
             queue_id = self.queue_id,
             account = self.account,
             remote = self.remote,
@@ -97,6 +112,7 @@ impl Attempted<'_> {
     pub fn log_deferred(&self, retry_in: Option<Duration>) {
         self.count();
         tracing::warn!(
+            event = "deferred",
             queue_id = self.queue_id,
             account = self.account,
             remote = self.remote,
@@ -111,10 +127,24 @@ impl Attempted<'_> {
         );
     }
 
+    /// The account is in trouble, which is not the message's fault: it is as if it had not been tried.
+    pub fn log_undecided(&self) {
+        tracing::info!(
+            event = "attempt",
+            queue_id = self.queue_id,
+            account = self.account,
+            remote = self.remote,
+            reply = self.reply,
+            changes = self.changes,
+            "attempt not counted: the message waits until the account can send"
+        );
+    }
+
     /// Refused for good; the content is kept for an operator.
     pub fn log_failed(&self) {
         self.count();
         tracing::error!(
+            event = "failed",
             queue_id = self.queue_id,
             account = self.account,
             remote = self.remote,
@@ -132,6 +162,7 @@ impl Attempted<'_> {
     pub fn log_expired(&self) {
         self.count();
         tracing::error!(
+            event = "expired",
             queue_id = self.queue_id,
             account = self.account,
             remote = self.remote,
@@ -144,6 +175,56 @@ impl Attempted<'_> {
             "expired"
         );
     }
+}
+
+/// An attempt begins, which the log says only to those who look closely.
+pub fn log_attempt(queue_id: &str, account: &str) {
+    tracing::debug!(event = "attempt", queue_id, account, "attempt");
+}
+
+/// A damaged message was put aside.
+pub fn log_quarantined(queue_id: &str, what: &str) {
+    tracing::error!(
+        event = "quarantined",
+        queue_id,
+        what,
+        "quarantined: the message is damaged; see exorelay queue verify"
+    );
+}
+
+/// Something that an operator did to a message, on stable storage by now.
+#[derive(Clone, Copy, Debug)]
+pub struct Act<'a> {
+    /// The word: that of the history.
+    pub event: &'a str,
+    /// The queue id.
+    pub queue_id: &'a str,
+    /// Who.
+    pub actor: &'a str,
+    /// How the operator got at the queue.
+    pub through: &'a str,
+    /// The account that sends it.
+    pub account: &'a str,
+}
+
+impl Act<'_> {
+    /// Writes the event.
+    pub fn log(&self) {
+        let word = self.event;
+        tracing::info!(
+            event = word,
+            queue_id = self.queue_id,
+            actor = self.actor,
+            through = self.through,
+            account = self.account,
+            "{word} by an operator"
+        );
+    }
+}
+
+/// A message goes another way than when it came, as the settings have changed.
+pub fn log_rerouted(queue_id: &str, from: &str, to: &str) {
+    tracing::info!(event = "rerouted", queue_id, from, account = to, "rerouted");
 }
 
 /// Somebody is told that mail has failed or is late.
@@ -162,10 +243,23 @@ pub struct Notice<'a> {
 }
 
 impl Notice<'_> {
+    /// In the story of a message that it tells of.
+    pub fn log_told(&self, about: &str) {
+        tracing::info!(
+            event = "notice",
+            queue_id = about,
+            kind = self.kind,
+            notice = self.queue_id,
+            to = self.to,
+            "notice of this message is in the queue"
+        );
+    }
+
     /// It is in the queue.
     pub fn log(&self) {
         counters().notices.add([self.kind]);
         tracing::info!(
+            event = "notice",
             queue_id = self.queue_id,
             kind = self.kind,
             about = self.about,

@@ -31,9 +31,9 @@ impl Parts {
         let shown = self.shown(&next);
         // At the start whoever began the log has decided.
         let now = self.settings.as_ref();
-        if now.is_some_and(|now| now.log.level != next.settings.log.level) {
-            let (filter, _) = next.settings.log.telemetry_part();
-            telemetry::set_filter(&filter);
+        if now.is_some_and(|now| now.log != next.settings.log) {
+            let (filter, format) = next.settings.log.telemetry_part();
+            telemetry::change(&filter, format);
         }
         self.queue.retune(&next.settings.queue_part());
         self.switch_listeners(next.listeners).await;
