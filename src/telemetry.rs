@@ -14,8 +14,10 @@ use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, reload};
 
 mod histogram;
+mod silence;
 
 pub use histogram::{Bucket, Distribution, Histogram};
+pub use silence::Silence;
 
 /// An error with its causes, in one line.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {

@@ -41,6 +41,7 @@ mod user;
 
 pub(crate) use cause::one_line;
 pub use client::{Client, ClientError};
+pub use clients::ClientStatus;
 pub use protocol::{
     AccountState, AccountStatus, CommitStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus,
     PaceReport, QueueStatus, SignInReport, Status, StatusFuture, StatusSource, TokenReport,

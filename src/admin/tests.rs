@@ -56,7 +56,9 @@ fn sample_status(queue: QueueStatus) -> Status {
         }],
         session_panics: 0,
         queue,
+        clients: Vec::new(),
         incidents: vec![IncidentStatus {
+            client: None,
             id: "01KA0000000000AB".into(),
             kind: "account".into(),
             account: Some("default".into()),

@@ -55,7 +55,7 @@ pub use settings::Settings;
 pub use show::Provenance;
 pub use upstream::{Timeouts, Upstream, UpstreamTls};
 pub use value::{AddressPattern, ListenAddress};
-pub(crate) use value::{is_guid, is_loopback_host, parse_duration};
+pub(crate) use value::{is_guid, is_loopback_host, parse_duration, shown_duration, shown_network};
 
 use layers::Merged;
 use reader::{Report, Table};
