@@ -24,6 +24,7 @@ pub mod life;
 mod outbox;
 mod record;
 mod repetition;
+mod silence;
 mod sink;
 mod text;
 
@@ -38,6 +39,7 @@ use sink::{Form, Sink};
 
 /// A reader that hangs keeps the program from its end for no longer.
 const FLUSH_MAX: Duration = Duration::from_secs(2);
+pub use silence::Silence;
 
 /// An error with its causes, in one line.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {

@@ -126,6 +126,9 @@ token_url = "{token_url}"
 host = "localhost"
 port = {port}
 ca_file = "{ca_file}"
+[client.lobby-printer]
+network = "127.0.0.1"
+silent_after = "3d"
 [admin]
 http = "127.0.0.1:0"
 {more}
@@ -354,6 +357,11 @@ async fn counts_are_those_of_the_other_ends() {
     assert!(days > 99.9 && days < 101.1, "{days}");
     let started = metrics.value("process_start_time_seconds", &[]);
     assert!(started >= before && started <= before + 60.0, "{started}");
+    let printer = [("client", "lobby-printer")];
+    let last = metrics.value("exorelay_client_last_message_timestamp_seconds", &printer);
+    assert!(last >= started.floor() && last <= Timestamp::now().as_second() as f64);
+    assert_eq!(metrics.value("exorelay_client_silent", &printer), 0.0);
+    assert!(metrics.value("exorelay_client_quiet_seconds", &printer) < 600.0);
     assert!(metrics.value("process_resident_memory_bytes", &[]) > 1e6);
     assert!(metrics.value("process_open_fds", &[]) < metrics.value("process_max_fds", &[]));
     assert!(metrics.value("process_cpu_seconds_total", &[]) > 0.0);
@@ -377,7 +385,10 @@ async fn trouble_shows_and_so_do_notices() {
     let metrics = bench.settled(2.0).await;
     assert_eq!(metrics.sum("exorelay_messages_received_total", &[]), 1.0);
     assert_eq!(
-        metrics.value("exorelay_messages_delivered_total", &account("default", "notice")),
+        metrics.value(
+            "exorelay_messages_delivered_total",
+            &account("default", "notice")
+        ),
         1.0
     );
     let failed = [("kind", "failed")];

@@ -45,6 +45,7 @@ mod user;
 
 pub(crate) use cause::one_line;
 pub use client::{Client, ClientError};
+pub use clients::ClientStatus;
 pub use http::{HttpBindError, HttpServer};
 pub use protocol::{
     AccountState, AccountStatus, CommitStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus,

@@ -58,7 +58,9 @@ pub(super) fn sample_status(queue: QueueStatus) -> Status {
         sessions: 3,
         session_panics: 0,
         queue,
+        clients: Vec::new(),
         incidents: vec![IncidentStatus {
+            client: None,
             id: "01KA0000000000AB".into(),
             kind: "account".into(),
             account: Some("default".into()),

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 use super::account::Handle;
 use super::expiry::Perishable;
 use crate::admin::{
-    AccountState, AccountStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus, PaceReport,
-    QueueStatus, SignInReport, Status, StatusFuture, StatusSource, TokenReport, TokenState, wall,
+    AccountState, AccountStatus, ClientStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus,
+    PaceReport, QueueStatus, SignInReport, Status, StatusFuture, StatusSource, TokenReport,
+    TokenState, wall,
 };
 use crate::delivery::{self, Quota};
 use crate::listener::{Address, Routing, Sessions};
@@ -150,6 +151,7 @@ impl StatusSource for View {
                 queue,
                 accounts,
                 incidents: IncidentStatus::all(&self.queue),
+                clients: ClientStatus::all(&self.queue),
             }
         })
     }

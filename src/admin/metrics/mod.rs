@@ -3,6 +3,7 @@
 //! What cannot be read, such as the counts of a damaged database, is left out; the rest is served.
 
 mod accounts;
+mod clients;
 mod mail;
 mod page;
 mod process;
@@ -48,6 +49,7 @@ fn text(status: &Status, counters: &Counters, now: Timestamp) -> String {
     mail::show(&mut page, status, counters);
     queue::show(&mut page, &status.queue, now);
     accounts::show(&mut page, &status.accounts, counters, now);
+    clients::show(&mut page, &status.clients);
     process::show(&mut page, status.started_at);
     page.into_text()
 }
