@@ -54,7 +54,7 @@ impl Parts {
         if let Some(server) = next.admin {
             self.switch_admin(server);
         }
-        self.switch_http(next.http);
+        self.switch_http(next.http).await;
         self.publish(&next.settings, &shown).await;
         self.settings = Some(next.settings);
         self.view.show(shown);
