@@ -13,6 +13,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, reload};
 
+mod counters;
 mod filter;
 mod histogram;
 mod incident;
@@ -23,9 +24,11 @@ pub mod life;
 mod outbox;
 mod record;
 mod repetition;
+mod silence;
 mod sink;
 mod text;
 
+pub use counters::{Codes, Counters, Fate, OTHERS, Series, counters};
 pub use filter::Filter;
 pub use histogram::{Bucket, Distribution, Histogram};
 pub use incident::Incident;
@@ -36,6 +39,7 @@ use sink::{Form, Sink};
 
 /// A reader that hangs keeps the program from its end for no longer.
 const FLUSH_MAX: Duration = Duration::from_secs(2);
+pub use silence::Silence;
 
 /// An error with its causes, in one line.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {

@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::clients::ClientStatus;
+use super::timeline::Timeline;
 use crate::queue::{ImportRequest, QueueId, Sidecar, Tally};
 use crate::telemetry::Bucket;
 
@@ -20,9 +23,27 @@ pub trait StatusSource: Send + Sync + 'static {
     /// The state of everything, now. Answers soon: nothing of it may wait for a network.
     fn status(&self) -> StatusFuture<'_>;
 
+    /// Whether mail is taken in. Answers at once.
+    fn reception(&self) -> Reception;
+
+    /// What the relay and its machine are called. Answers at once.
+    fn names(&self) -> Vec<String>;
+
+    /// How it did lately.
+    fn timeline(&self) -> Arc<Timeline>;
+
     /// Has a new token of the account asked for; whether there is such an account. Does not wait for the
     /// token.
     fn renew(&self, account: &str) -> bool;
+}
+
+/// What decides, besides the queue, whether mail is taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reception {
+    /// Those that are open.
+    pub listeners: usize,
+    /// The daemon stops: sessions end with their transaction, and no new one begins.
+    pub draining: bool,
 }
 
 /// The answer of a [`StatusSource`].
@@ -41,6 +62,12 @@ pub struct Status {
     pub started_at: Timestamp,
     /// Where clients connect.
     pub listeners: Vec<ListenerStatus>,
+    /// Where `admin.http` answers, with the port the system chose; none where it is off.
+    #[serde(default)]
+    pub admin_http: Option<String>,
+    /// Sessions of clients at the moment.
+    #[serde(default)]
+    pub sessions: u64,
     /// Sessions of clients that a defect of the program broke off.
     #[serde(default)]
     pub session_panics: u64,
@@ -51,6 +78,9 @@ pub struct Status {
     /// What is wrong at the moment, oldest first.
     #[serde(default)]
     pub incidents: Vec<IncidentStatus>,
+    /// The sections `[client.NAME]`, in the order of their names.
+    #[serde(default)]
+    pub clients: Vec<ClientStatus>,
 }
 
 /// Something that keeps mail from flowing, or soon will.
@@ -58,12 +88,16 @@ pub struct Status {
 pub struct IncidentStatus {
     /// As in the log and in alarms.
     pub id: String,
-    /// `account`, `credential` for one that runs out, or `queue_messages`, `queue_bytes`, `queue_disk` for a
-    /// bound that comes near.
+    /// `account`, `credential` for one that runs out, `client` for one that has fallen silent, or `queue_messages`,
+    /// `queue_bytes`, `queue_disk` for a bound that comes near.
     pub kind: String,
     /// The account, if it is one.
     pub account: Option<String>,
-    /// `blocked`, `throttled`, `paused`; `warning` for a bound; `warning` or `expired` for a credential.
+    /// The NAME of `[client.NAME]`, if it is one.
+    #[serde(default)]
+    pub client: Option<String>,
+    /// `blocked`, `throttled`, `paused`; `warning` for a bound; `warning` or `expired` for a credential; `silent`
+    /// for a client.
     pub state: String,
     /// The key of what is known of it, as in [`AccountStatus::rule`].
     pub rule: Option<String>,

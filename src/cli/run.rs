@@ -172,6 +172,9 @@ pub(super) async fn serve(
     for (name, address) in &shown.listeners {
         tracing::info!(listener = name, %address, "listening");
     }
+    if let Some(address) = shown.admin_http {
+        tracing::info!(admin = "http", %address, "listening");
+    }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         queued = view.queue.used().0,
@@ -224,6 +227,7 @@ fn exit_of(reason: &StartError) -> Exit {
         StartError::Queue(_)
         | StartError::Listener(_)
         | StartError::Admin(_)
+        | StartError::Http(_)
         | StartError::Interrupted(_) => Exit::Failed,
     }
 }

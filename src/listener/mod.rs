@@ -17,6 +17,7 @@ mod look;
 mod password;
 mod patience;
 mod peer;
+pub(crate) mod port;
 mod prepared;
 mod rates;
 mod repeats;
@@ -46,6 +47,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::queue::Queue;
 use crate::smtp::{Reply, ServerSettings};
+use crate::telemetry::counters;
 
 use access::{Access, Denied};
 use attempts::Attempts;
@@ -69,22 +71,11 @@ pub use users::{LineFault, UserNameError, UsersError, check_user_name, check_use
 
 /// A listener cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("listener.{name}: cannot listen on {address}: {source}{}", remedy(.source))]
+#[error("listener.{name}: cannot listen on {address}: {source}{}", port::remedy(.source))]
 pub struct BindError {
     name: String,
     address: Address,
     source: io::Error,
-}
-
-fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "; another program uses this port: stop it or set another address"
-        }
-        io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
-        io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
-        _ => "",
-    }
 }
 
 /// A listener whose port is open; clients wait in the backlog until [`Listener::run`].
@@ -407,6 +398,7 @@ async fn watch_files(current: &watch::Sender<Arc<Current>>) {
 
 /// One short write, which the empty send buffer takes; then the connection is closed.
 fn say(mut stream: &File, reply: &Reply) {
+    counters().replies.add(reply.code());
     let mut output = BytesMut::new();
     reply.encode(&mut output);
     // Who has gone already need not be told.

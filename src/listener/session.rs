@@ -29,6 +29,7 @@ use crate::queue::{Draft, Queue, Quirk};
 use crate::smtp::{
     Action, COMMAND_LINE_MAX_OCTETS, Line, LineFramer, Reply, Session as Machine, Severity,
 };
+use crate::telemetry::counters;
 
 use super::replies;
 
@@ -372,6 +373,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
 
     /// Replies are gathered and go out together when there is nothing left to answer (RFC 2920).
     fn reply(&mut self, reply: &Reply) {
+        counters().replies.add(reply.code());
         reply.encode(&mut self.output);
         if *reply != replies::STOPPING {
             self.notes.replied(reply);

@@ -298,6 +298,7 @@ impl Import {
                 helo: self.request.helo,
                 tls: self.request.tls,
                 auth_name: self.request.auth_name,
+                section: None,
             },
             subject: seen.subject.as_deref().and_then(subject::decode),
             message_id: seen.message_id.clone(),

@@ -350,8 +350,9 @@ async fn client_config(section: &Section) -> Result<Arc<ClientConfig>, StartErro
 async fn token_source(settings: &Settings, section: &Section) -> Result<TokenSource, StartError> {
     let part = settings.oauth_part(section)?;
     let made = spawn_blocking(move || TokenSource::new(part)).await?;
-    made.map_err(|source| StartError::Token {
+    let source = made.map_err(|source| StartError::Token {
         account: section.name.clone(),
         source,
-    })
+    })?;
+    Ok(source.counted_for(&section.name))
 }

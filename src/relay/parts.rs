@@ -23,6 +23,7 @@ use crate::listener::{
 };
 use crate::queue::Queue;
 
+mod http;
 mod switch;
 
 /// Everything that a reload can exchange.
@@ -36,7 +37,7 @@ pub(super) struct Parts {
     pub(super) taking: JoinSet<()>,
     /// Dispatchers and the attempts they wait for.
     pub(super) sending: JoinSet<()>,
-    /// Admin sockets and the answers they wait for.
+    /// Admin servers and the answers they wait for.
     pub(super) answering: JoinSet<io::Result<()>>,
     pub(super) answers: CancellationToken,
     /// Of all listeners.
@@ -52,6 +53,8 @@ pub(super) struct Parts {
     /// Quotas of mailboxes that no account uses any more, until a minute has passed.
     lingering: Vec<Lingering>,
     admin: Option<(PathBuf, CancellationToken)>,
+    /// The port of `admin.http`.
+    http: Option<http::AtWork>,
     /// For programs on this machine; none where it cannot be written.
     published: Option<Published>,
     /// Whoever tells senders; nobody before the start.
@@ -85,6 +88,7 @@ pub(super) struct Next {
     /// None: stays as it is.
     accounts: BTreeMap<String, Option<Opened>>,
     admin: Option<admin::Server>,
+    http: http::Next,
     /// None: stays as it is.
     hooks: Option<Hooks>,
     pub(super) changes: Changes,
@@ -121,7 +125,11 @@ impl Parts {
     pub(super) fn new(queue: Queue, stop: Stop, inherited: Inherited) -> Self {
         let sessions = Sessions::within_limits();
         Self {
-            view: Arc::new(View::new(queue.clone(), sessions.clone())),
+            view: Arc::new(View::new(
+                queue.clone(),
+                sessions.clone(),
+                stop.drain.clone(),
+            )),
             sessions,
             queue,
             stop,
@@ -136,6 +144,7 @@ impl Parts {
             accounts: BTreeMap::new(),
             lingering: Vec::new(),
             admin: None,
+            http: None,
             published: None,
             notices: None,
             hooks: watch::Sender::default(),
@@ -160,6 +169,13 @@ impl Parts {
             Err(problem) => {
                 problems.push(problem);
                 None
+            }
+        };
+        let http = match self.next_http(settings.admin.http, &mut changes).await {
+            Ok(http) => http,
+            Err(problem) => {
+                problems.push(problem.into());
+                http::Next::Kept
             }
         };
         let hooks = match self.next_hooks(settings).await {
@@ -193,6 +209,7 @@ impl Parts {
             listeners,
             accounts,
             admin,
+            http,
             hooks,
             changes,
         })
@@ -387,6 +404,7 @@ impl Parts {
         Shown {
             hostname: next.settings.hostname.clone(),
             accounts: accounts.collect(),
+            admin_http: self.http_address(&next.http),
             listeners,
             routing: Arc::clone(&next.routing),
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::counters;
+
 /// Mail does not flow, or will not for long, or does again.
 #[derive(Clone, Copy, Debug)]
 pub struct Incident<'a> {
@@ -24,6 +26,7 @@ pub struct Incident<'a> {
 impl Incident<'_> {
     /// Mail waits; none of it is lost.
     pub fn log_opened(&self, retry_in: Duration) {
+        counters().incidents.add([self.kind]);
         tracing::error!(
             event = "incident",
             incident = self.id,
@@ -56,6 +59,7 @@ impl Incident<'_> {
 
     /// A bound of the queue comes near; mail is still taken in.
     pub fn log_near(&self) {
+        counters().incidents.add([self.kind]);
         tracing::warn!(
             event = "incident",
             incident = self.id,
@@ -69,6 +73,7 @@ impl Incident<'_> {
 
     /// What an account gets tokens with runs out; it still sends.
     pub fn log_expiry_opened(&self) {
+        counters().incidents.add([self.kind]);
         tracing::warn!(
             event = "incident",
             incident = self.id,

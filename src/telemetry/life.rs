@@ -18,6 +18,8 @@
 
 use std::time::Duration;
 
+use super::{Fate, counters};
+
 /// A message was accepted and is on stable storage.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
@@ -44,6 +46,7 @@ pub struct Received<'a> {
 impl Received<'_> {
     /// Writes the event.
     pub fn log(&self) {
+        counters().received.add([self.account, self.listener]);
         tracing::info!(
             event = "received",
             queue_id = self.queue_id,
@@ -67,6 +70,8 @@ pub struct Attempted<'a> {
     pub queue_id: &'a str,
     /// The account it was sent with.
     pub account: &'a str,
+    /// The listener that took it in, or `notice`.
+    pub listener: &'a str,
     /// The host.
     pub remote: &'a str,
     /// How many recipients this event is about.
@@ -81,11 +86,14 @@ pub struct Attempted<'a> {
     pub remedy: Option<&'a str>,
     /// What was changed in the message on its way.
     pub changes: Option<&'a str>,
+    /// What became of the message, if this is the event of its attempt that tells.
+    pub fate: Option<Fate>,
 }
 
 impl Attempted<'_> {
     /// The remote has taken the message over.
     pub fn log_delivered(&self, age: Duration) {
+        self.count();
         tracing::info!(
             event = "delivered",
             queue_id = self.queue_id,
@@ -102,6 +110,7 @@ impl Attempted<'_> {
 
     /// It will be tried again.
     pub fn log_deferred(&self, retry_in: Option<Duration>) {
+        self.count();
         tracing::warn!(
             event = "deferred",
             queue_id = self.queue_id,
@@ -133,6 +142,7 @@ impl Attempted<'_> {
 
     /// Refused for good; the content is kept for an operator.
     pub fn log_failed(&self) {
+        self.count();
         tracing::error!(
             event = "failed",
             queue_id = self.queue_id,
@@ -150,6 +160,7 @@ impl Attempted<'_> {
 
     /// Too old to be tried again; the content is kept for an operator.
     pub fn log_expired(&self) {
+        self.count();
         tracing::error!(
             event = "expired",
             queue_id = self.queue_id,
@@ -246,6 +257,7 @@ impl Notice<'_> {
 
     /// It is in the queue.
     pub fn log(&self) {
+        counters().notices.add([self.kind]);
         tracing::info!(
             event = "notice",
             queue_id = self.queue_id,
