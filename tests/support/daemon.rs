@@ -57,7 +57,8 @@ impl Daemon {
         daemon
     }
 
-    fn spawn(mut command: Command, config: &Path) -> Self {
+    /// As [`Daemon::start_as`], without a wait for anything.
+    pub fn spawn(mut command: Command, config: &Path) -> Self {
         let mut child = command
             .arg("run")
             .stdin(Stdio::null())
