@@ -191,7 +191,7 @@ all_arrive(subjects, 120)
 expect(waiting() == set(), "delivered after the upgrade")
 
 print("port 25: by a socket unit, then with the one capability")
-edit(lambda text: text + '\n[listener.old]\naddress = "systemd:smtp"\nallow = ["127.0.0.1"]\n')
+edit(lambda text: text + '\n[listener.local]\n[listener.old]\naddress = "systemd:smtp"\nallow = ["127.0.0.1"]\n')
 machine.run("systemctl", "stop", "exorelay")
 machine.run("systemctl", "start", "exorelay.socket")
 send(["activated"], 25)
