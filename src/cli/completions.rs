@@ -8,9 +8,9 @@ use super::output::Output;
 
 /// Print the completions of a shell
 ///
-/// Written once to the place where the shell looks for them, such as
-/// /usr/share/bash-completion/completions/exorelay, /usr/share/zsh/site-functions/_exorelay or
-/// /usr/share/fish/vendor_completions.d/exorelay.fish.
+/// Put them where it looks for them: `exorelay` in /usr/share/bash-completion/completions, `_exorelay` in
+/// /usr/share/zsh/site-functions, `exorelay.fish` in /usr/share/fish/completions. They complete commands,
+/// options and file names.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Which shell

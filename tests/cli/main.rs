@@ -13,6 +13,7 @@ mod config;
 mod hands;
 mod hash_password;
 mod login;
+mod man;
 mod queue;
 mod send_test;
 mod sender;
@@ -46,6 +47,8 @@ fn help_mentions_every_command() {
                 "token",
                 "check",
                 "send-test",
+                "man",
+                "completions",
                 "--config",
                 "78 bad configuration",
             ][..],
@@ -64,6 +67,8 @@ fn help_mentions_every_command() {
             ],
         ),
         (&["config", "--help"], &["check", "show"]),
+        (&["man", "--help"], &["--directory"]),
+        (&["completions", "--help"], &["bash, zsh, fish"]),
         (&["hash-password", "--help"], &["--user"]),
         (
             &["tls", "self-signed", "--help"],

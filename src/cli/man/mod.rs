@@ -14,13 +14,17 @@ use super::error::{CliError, Exit, is_permission};
 use super::output::say;
 use super::text::count;
 
-/// Print the manual page exorelay(1), or write all of them into a folder
+/// Print the manual page exorelay(1), or write all pages into a folder
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Write exorelay.1 and a page for each command into this folder, which is made if it is not there
+    /// Write exorelay.1, a page for each command, and exorelay.toml.5 into this folder, which is made if it is not
+    /// there
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
 }
+
+/// The one page that is written by hand.
+const SETTINGS: &str = include_str!("../../../packaging/man/exorelay.toml.5");
 
 impl Args {
     pub(super) fn run(self, _: &Context) -> Result<(), CliError> {
@@ -30,6 +34,7 @@ impl Args {
         };
         let mut pages = Vec::new();
         add_pages(&commands, &[], &mut pages);
+        pages.push(("exorelay.toml.5".to_owned(), SETTINGS.to_owned()));
         DirBuilder::new()
             .recursive(true)
             .mode(0o755)
@@ -78,4 +83,44 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error) -> CliError {
         Exit::Failed
     };
     CliError::new(exit, format!("cannot {what} {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The commands that stand in an example, such as the first of `exorelay man | man -l -`.
+    fn commands_of(example: &str) -> impl Iterator<Item = Vec<String>> {
+        example.split(['|', '>', '<', ';']).filter_map(|part| {
+            let words = part
+                .split_whitespace()
+                .map(|word| word.trim_matches('\'').to_owned());
+            let words: Vec<String> = words.collect();
+            (words.first()? == "exorelay").then_some(words)
+        })
+    }
+
+    #[test]
+    fn examples_parse_and_have_a_page() {
+        let commands = super::super::arguments();
+        let mut pages = Vec::new();
+        add_pages(&commands, &[], &mut pages);
+        let mut seen = 0;
+        for (file, text) in &pages {
+            let page = file.trim_end_matches(".1");
+            for (example, _) in prose::examples(page) {
+                let own = page.replacen('-', " ", 1);
+                assert!(example.contains("exorelay"), "{example}");
+                for words in commands_of(example) {
+                    let parsed = commands.clone().try_get_matches_from(&words);
+                    assert!(parsed.is_ok(), "{own}: {example}: {parsed:?}");
+                    seen += 1;
+                }
+            }
+            assert_eq!(text.matches(".SH NAME").count(), 1, "{file}");
+            assert_eq!(text.matches(".TH ").count(), 1, "{file}");
+            assert!(text.contains(".SH \"EXIT STATUS\""), "{file}");
+        }
+        assert!(seen >= 20, "{seen} examples");
+    }
 }

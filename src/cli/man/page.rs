@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use clap::{Arg, Command};
+use clap::builder::PossibleValue;
+use clap::{Arg, ArgAction, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
@@ -29,7 +30,7 @@ pub(super) fn commands(command: &Command) -> impl Iterator<Item = &Command> {
 /// The page as roff. `command` is built: it knows the options of those above it.
 pub(super) fn page(command: &Command, related: &[String]) -> String {
     let own = name(command);
-    let man = Man::new(command.clone())
+    let man = Man::new(for_pages(command))
         .title(own.to_uppercase())
         .date(prose::DATE)
         .source(concat!("exorelay ", env!("CARGO_PKG_VERSION")))
@@ -53,7 +54,30 @@ pub(super) fn page(command: &Command, related: &[String]) -> String {
     page.entries("EXIT STATUS", prose::exits(own));
     page.entries("EXAMPLES", prose::examples(own));
     page.section("SEE ALSO", |roff| see_also(roff, own, related));
-    page.text
+    filled(&page.text)
+}
+
+/// As the page shows it: what every command takes is last or not told again, possible values stand in a row.
+fn for_pages(command: &Command) -> Command {
+    let is_program = command.get_version().is_some();
+    let command = command.clone().subcommand_help_heading("COMMANDS");
+    command.mut_args(|arg| match arg.get_id().as_str() {
+        "config" => arg.display_order(usize::MAX),
+        "help" => arg.hide(!is_program),
+        _ => with_values(arg),
+    })
+}
+
+fn with_values(arg: Arg) -> Arg {
+    let values = arg.get_possible_values();
+    let help = arg.get_help().map(ToString::to_string);
+    let (true, Some(help)) = (arg.get_action().takes_values() && !values.is_empty(), help) else {
+        return arg;
+    };
+    let values: Vec<&str> = values.iter().map(PossibleValue::get_name).collect();
+    let values = values.join(", ");
+    arg.hide_possible_values(true)
+        .help(format!("{help} ({values})"))
 }
 
 /// What is written so far.
@@ -93,32 +117,40 @@ impl Page {
     }
 }
 
-/// All that may be given, in the order of the help.
+/// All that may be given. An option and its value stay on one line.
 fn synopsis(roff: &mut Roff, command: &Command) {
-    let mut line = vec![bold(command.get_bin_name().unwrap_or(command.get_name()))];
+    let mut line = vec![bold(
+        command.get_bin_name().unwrap_or_else(|| command.get_name()),
+    )];
     let is_usual =
         |arg: &&Arg| !arg.is_hide_set() && !matches!(arg.get_id().as_str(), "help" | "version");
-    for arg in command.get_arguments().filter(is_usual) {
+    let (options, values): (Vec<&Arg>, Vec<&Arg>) = command
+        .get_arguments()
+        .filter(is_usual)
+        .partition(|arg| !arg.is_positional());
+    for arg in options.into_iter().chain(values) {
         let (before, after) = if arg.is_required_set() {
             (" ", "")
         } else {
             (" [", "]")
         };
         line.push(roman(before));
-        if let Some(long) = arg.get_long() {
-            line.push(bold(format!("--{long}")));
-        }
         let takes_values = arg.get_num_args().is_some_and(|range| range.takes_values());
-        if arg.is_positional() || takes_values {
-            if !arg.is_positional() {
-                line.push(roman(" "));
+        match arg.get_long() {
+            Some(long) if takes_values => {
+                line.extend([
+                    bold(format!("--{long}")),
+                    roman(UNBREAKABLE),
+                    italic(value(arg)),
+                ]);
             }
-            line.push(italic(value(arg)));
+            Some(long) => line.push(bold(format!("--{long}"))),
+            None => line.push(italic(value(arg))),
+        }
+        if is_repeated(arg) {
+            line.extend([roman(UNBREAKABLE), roman("...")]);
         }
         line.push(roman(after));
-        if is_repeated(arg) {
-            line.push(roman(" ..."));
-        }
     }
     if commands(command).next().is_some() {
         line.extend([roman(" "), italic("command"), roman(" [...]")]);
@@ -134,7 +166,7 @@ fn value(arg: &Arg) -> String {
 }
 
 fn is_repeated(arg: &Arg) -> bool {
-    matches!(arg.get_action(), clap::ArgAction::Append)
+    matches!(arg.get_action(), ArgAction::Append)
 }
 
 /// The help that stands before and after the options.
@@ -149,7 +181,10 @@ fn description(roff: &mut Roff, command: &Command) {
     paragraph(roff, &format!("{first}."));
     blocks(roff, rest);
     blocks(roff, prose::more(name(command)));
-    let after = command.get_after_help().map(ToString::to_string);
+    let after = command
+        .get_after_long_help()
+        .or_else(|| command.get_after_help());
+    let after = after.map(ToString::to_string);
     // The exit codes have a section of their own.
     if let Some(after) = after.filter(|after| !after.starts_with("Exit codes")) {
         blocks(roff, &after);
@@ -201,4 +236,51 @@ fn see_also(roff: &mut Roff, own: &str, related: &[String]) {
     }
     line.extend([bold("exorelay.toml"), roman("(5)")]);
     roff.text(line);
+}
+
+/// A space that no line is broken at.
+const UNBREAKABLE: &str = "\u{a0}";
+
+/// What mandoc(1) wants of an input line.
+const LINE_MAX_OCTETS: usize = 80;
+
+/// The same in lines that are not too long. Those after `.TP` are tags, those after `.nf` stand as they are.
+fn filled(page: &str) -> String {
+    let mut text = String::with_capacity(page.len());
+    let mut is_tag = false;
+    let mut is_filling = true;
+    for line in page.lines() {
+        let is_control = line.starts_with('.');
+        match line {
+            ".nf" => is_filling = false,
+            ".fi" => is_filling = true,
+            _ => {}
+        }
+        if is_control || is_tag || !is_filling {
+            text.push_str(line);
+        } else {
+            fill(&mut text, line);
+        }
+        text.push('\n');
+        is_tag = line == ".TP";
+    }
+    text.replace(UNBREAKABLE, "\\ ")
+}
+
+fn fill(text: &mut String, line: &str) {
+    let mut column = 0;
+    for word in line.split(' ') {
+        let length = word.len();
+        let is_request = word.starts_with(['.', '\'']);
+        if column == 0 {
+        } else if column + 1 + length > LINE_MAX_OCTETS && !is_request {
+            text.push('\n');
+            column = 0;
+        } else {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += length;
+    }
 }

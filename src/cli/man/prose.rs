@@ -108,9 +108,21 @@ const MAIL_ENVIRONMENT: &[Entry] = &[
     ),
 ];
 
-/// What it looks at, and where.
+/// Of most commands; exorelay(1) has the rest.
+const USUAL_ENVIRONMENT: &[Entry] = &[(
+    "EXORELAY_CONFIG",
+    "The settings file, unless `--config` names one. `exorelay`(1) tells of other variables.",
+)];
+
+const USUAL_FILES: &[Entry] = &[(
+    "/etc/exorelay/exorelay.toml",
+    "The settings, as `exorelay.toml`(5) describes them. `exorelay`(1) tells of other files.",
+)];
+
+/// What a command looks at: variables and files.
 pub(super) fn surroundings(page: &str) -> (&'static [Entry], &'static [Entry]) {
     match page {
+        "exorelay" | "exorelay-run" => (ENVIRONMENT, FILES),
         SENDMAIL => (MAIL_ENVIRONMENT, FILES),
         // These know no settings.
         "exorelay-completions"
@@ -118,7 +130,7 @@ pub(super) fn surroundings(page: &str) -> (&'static [Entry], &'static [Entry]) {
         | "exorelay-hash-password"
         | "exorelay-man"
         | "exorelay-sandbox" => (&[], &[]),
-        _ => (ENVIRONMENT, FILES),
+        _ => (USUAL_ENVIRONMENT, USUAL_FILES),
     }
 }
 
@@ -205,8 +217,8 @@ pub(super) fn examples(page: &str) -> &'static [Entry] {
                 "Read exorelay(1) without installing it.",
             ),
             (
-                "exorelay man --directory /usr/local/share/man/man1",
-                "Install the pages of all commands.",
+                "exorelay man --directory pages; man -l pages/exorelay.toml.5",
+                "Read the one of the settings.",
             ),
         ],
         "exorelay-queue-delete" => &[(
