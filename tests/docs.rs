@@ -114,7 +114,11 @@ fn links_lead_somewhere() {
                 continue;
             }
             let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
-            let there = root().join(&name).parent().unwrap().join(file);
+            let here = root().join(&name);
+            let there = match file {
+                "" => here,
+                _ => here.parent().unwrap().join(file),
+            };
             assert!(there.exists(), "{name}: {target}");
             let heading = anchor.replace('-', " ");
             let text = std::fs::read_to_string(&there)

@@ -7,6 +7,7 @@ use sd_notify::NotifyState;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::one_line;
 use crate::cli::context::Context;
 use crate::cli::signals::{Signal, Signals};
 use crate::cli::{CliError, Exit};
@@ -205,7 +206,7 @@ pub(super) async fn serve(
 
 fn cannot_start(refused: &Refused) -> CliError {
     let exit = refused.reasons.first().map_or(Exit::Failed, exit_of);
-    let lines = refused.reasons.iter().map(ToString::to_string);
+    let lines = refused.reasons.iter().map(|reason| one_line(reason));
     CliError::several(exit, lines.collect())
 }
 
