@@ -1,5 +1,9 @@
 //! The log of the real daemon, as operators and their scripts read it.
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail as tests do")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test's helpers fail as tests do"
+)]
 
 mod support;
 

@@ -101,16 +101,13 @@ impl Outbox {
                 state.is_writing = true;
                 return (mem::take(&mut state.waiting), mem::take(&mut state.lost));
             }
-            let wait = state.repetition.due();
-            state = match wait.map(|due| due.saturating_duration_since(Instant::now())) {
-                Some(wait) => {
-                    let woken = self.news.wait_timeout(state, wait);
-                    woken.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => {
-                    let woken = self.news.wait(state);
-                    woken.unwrap_or_else(PoisonError::into_inner)
-                }
+            state = if let Some(due) = state.repetition.due() {
+                let wait = due.saturating_duration_since(Instant::now());
+                let woken = self.news.wait_timeout(state, wait);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                let woken = self.news.wait(state);
+                woken.unwrap_or_else(PoisonError::into_inner)
             };
         }
     }
