@@ -8,6 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use exorelay::config::{self, ConfigError, Problem};
 
 fn root() -> &'static Path {
@@ -128,6 +129,94 @@ fn links_lead_somewhere() {
                 "{name}: {target}"
             );
         }
+    }
+}
+
+/// Commands of the program in blocks and between backticks are commands it knows, with options it knows.
+#[test]
+fn commands_shown_are_commands_taken() {
+    let commands = exorelay::cli::arguments();
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    for (name, page) in pages() {
+        for shown in commands_of(&page) {
+            seen += 1;
+            if let Err(error) = parse(&commands, &shown) {
+                wrong.push(format!("{name}: {shown}: {error}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(seen >= 150, "{seen} commands");
+}
+
+/// Whole command lines stand in blocks, behind a prompt or not; between backticks there may be the command's name
+/// alone.
+fn commands_of(page: &str) -> Vec<String> {
+    let mut commands = Vec::new();
+    let mut in_block = false;
+    // What stands between backticks may go over a line's end, and never over that of a paragraph.
+    let mut paragraph = String::new();
+    for line in page.lines().chain([""]) {
+        let line = line.trim();
+        let is_fence = line.starts_with("```");
+        if is_fence || line.is_empty() {
+            let quoted = paragraph.split('`').skip(1).step_by(2);
+            commands.extend(quoted.map(str::to_owned));
+            paragraph.clear();
+            in_block ^= is_fence;
+        } else if in_block {
+            let line = line.trim_start_matches(['$', '#', ' ']);
+            commands.push(line.strip_prefix("sudo ").unwrap_or(line).to_owned());
+        } else {
+            paragraph.push_str(line);
+            paragraph.push(' ');
+        }
+    }
+    commands.retain(|text| text.starts_with("exorelay "));
+    commands
+}
+
+/// Without what the shell takes, with something in the place of what the page leaves out.
+fn parse(commands: &clap::Command, shown: &str) -> Result<(), String> {
+    let end = shown
+        .find([';', '|', '>', '<', '&', '#'])
+        .unwrap_or(shown.len());
+    let words = shown[..end].split_whitespace();
+    let words: Vec<String> = words
+        .map(|word| word.trim_matches(['\'', '"', '[', ']', ',', '\\']))
+        .filter(|word| !word.is_empty() && *word != "...")
+        .map(|word| example(word).to_owned())
+        .collect();
+    // Prose may name a command or an option of it, without what it needs.
+    let kinds = [
+        ErrorKind::MissingRequiredArgument,
+        ErrorKind::MissingSubcommand,
+        ErrorKind::DisplayHelp,
+        ErrorKind::DisplayVersion,
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+    ];
+    match commands.clone().try_get_matches_from(&words) {
+        Err(error) if !kinds.contains(&error.kind()) && !lacks_a_value(&error) => {
+            Err(error.to_string())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// As `history --id`, where a sentence is about the option.
+fn lacks_a_value(error: &clap::Error) -> bool {
+    let value = error.get(ContextKind::InvalidValue);
+    matches!(value, Some(ContextValue::String(text)) if text.is_empty())
+}
+
+/// What a reader puts in the place of a word in capitals.
+fn example(word: &str) -> &str {
+    match word {
+        "ID" => "1M7ZX1QTP0ASPMYT",
+        "AGE" | "DURATION" => "2h",
+        "ADDRESS" | "YOU" => "you@contoso.com",
+        other => other,
     }
 }
 

@@ -10,6 +10,7 @@
 mod account;
 mod check;
 mod clients;
+mod completions;
 mod config;
 mod confirm;
 mod context;
@@ -18,6 +19,7 @@ mod error;
 mod hash_password;
 mod history;
 mod login;
+mod man;
 mod output;
 mod progress;
 mod queue;
@@ -41,7 +43,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use context::Context;
 pub use error::{CliError, Exit};
@@ -83,6 +85,8 @@ enum Command {
     Sendmail(sendmail::Args),
     Status(status::Args),
     Token(token::Args),
+    Man(man::Args),
+    Completions(completions::Args),
 }
 
 impl Command {
@@ -105,6 +109,8 @@ impl Command {
             Self::Sendmail(args) => args.run(context),
             Self::Status(args) => args.run(context),
             Self::Token(args) => args.run(context),
+            Self::Man(args) => args.run(context),
+            Self::Completions(args) => args.run(context),
         }
     }
 }
@@ -112,6 +118,14 @@ impl Command {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 failed, 2 wrong usage, 69 upstream unavailable, 75 try again, 77 not permitted, \
 78 bad configuration.";
+
+/// All arguments there are, for what is made from them: pages, completions, a look at what the documentation
+/// shows.
+pub fn arguments() -> clap::Command {
+    let mut arguments = Cli::command().disable_help_subcommand(true);
+    arguments.build();
+    arguments
+}
 
 /// The whole program, on the arguments of this process.
 pub fn main() -> ExitCode {
@@ -135,8 +149,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -149,7 +149,8 @@ impl Account {
         table.finish();
         Some(Self {
             name,
-            mailbox: mailbox?,
+            // Without one there is a problem already, and the other keys are looked at all the same.
+            mailbox: mailbox.or_else(|| Mailbox::parse("nobody@invalid").ok())?,
             provider,
             cloud,
             tenant_id,

@@ -13,6 +13,7 @@ mod config;
 mod hands;
 mod hash_password;
 mod login;
+mod man;
 mod queue;
 mod send_test;
 mod sender;
@@ -47,6 +48,8 @@ fn help_mentions_every_command() {
                 "token",
                 "check",
                 "send-test",
+                "man",
+                "completions",
                 "--config",
                 "78 bad configuration",
             ][..],
@@ -65,6 +68,8 @@ fn help_mentions_every_command() {
             ],
         ),
         (&["config", "--help"], &["check", "show"]),
+        (&["man", "--help"], &["--directory"]),
+        (&["completions", "--help"], &["bash, zsh, fish"]),
         (&["hash-password", "--help"], &["--user"]),
         (
             &["tls", "self-signed", "--help"],

@@ -79,6 +79,14 @@ Exit codes: 0 queued, 64 wrong usage, 65 malformed address or message, 67 no suc
 files, 75 try again, 77 not permitted, 78 bad configuration.
 ";
 
+/// The options of its help and what they do, for the manual page.
+pub(super) fn options() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let options = HELP.lines().filter_map(|line| line.strip_prefix("  "));
+    options
+        .filter_map(|line| line.split_once("  "))
+        .map(|(option, text)| (option, text.trim()))
+}
+
 /// How long somebody else may have the queue, before its turn or a new daemon comes.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
