@@ -155,9 +155,9 @@ class Browser:
                 raise Failed(f"waited {seconds} s in vain for {what}: {script}")
             time.sleep(0.05)
 
-    def press(self, key, code=0):
+    def press(self, key, code, text=""):
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, text=text)
 
     def type(self, text):
         self.call("Input.insertText", text=text)
