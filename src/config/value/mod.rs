@@ -14,7 +14,7 @@ pub(crate) use duration::parse_duration;
 pub use name::AddressPattern;
 pub(crate) use name::is_guid;
 
-pub(super) use address::{UNIX_PATH_MAX_OCTETS, off_loopback, too_long};
+pub(super) use address::{UNIX_PATH_MAX_OCTETS, too_long};
 pub(super) use mode::Mode;
 pub(super) use name::{HostName, LogLevel, Tenant};
 pub(super) use secret::Secrets;
