@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The status page in a real browser: what it shows of a daemon that is idle, busy, blocked, silent and back, on a
-large screen, a phone and in the dark. One minute, and mostly waiting for a limit or a time-out."""
+large screen, a phone and in the dark. Two minutes, and mostly waiting for a limit or a time-out."""
 
 import json
 import pathlib
@@ -49,7 +49,7 @@ CONTRAST = """
     const ratio = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
     const isLarge = parseFloat(style.fontSize) >= 24;
     if (ratio < (isLarge ? 3 : 4.5)) {
-      poor.add(`${ratio.toFixed(2)} ${element.tagName.toLowerCase()}.${element.getAttribute("class")}: ${texts.currentNode.data.trim()}`);
+      poor.add(`${ratio.toFixed(2)} ${element.tagName} ${element.className}: ${texts.currentNode.data.trim()}`);
     }
   }
   return [...poor];
@@ -88,8 +88,18 @@ class Visit:
 
     def says(self, selector, text, seconds=30):
         """Waits for a text; spaces of all kinds are the same."""
-        script = f"(document.querySelector({json.dumps(selector)})?.innerText ?? '').replace(/\\s+/g, ' ').includes({json.dumps(text)})"
-        self.becomes(script, f"{selector} says {text!r}", seconds)
+        found = f"(document.querySelector({json.dumps(selector)})?.innerText ?? '').replace(/\\s+/g, ' ')"
+        self.becomes(f"{found}.includes({json.dumps(text)})", f"{selector} says {text!r}", seconds)
+
+    def attribute(self, selector, name):
+        return self.browser.run(f"document.querySelector({json.dumps(selector)}).getAttribute('{name}')")
+
+    def toggle(self, subject):
+        """Opens or closes the details of the first message whose row has this text."""
+        self.browser.run(
+            f"[...document.querySelectorAll('tr.message')].find((row) => row.innerText.includes({json.dumps(subject)}))"
+            ".querySelector('.disclose').click()"
+        )
 
     def count(self, selector):
         return self.browser.run(f"document.querySelectorAll({json.dumps(selector)}).length")
@@ -101,6 +111,10 @@ class Visit:
 
     def asked(self, path):
         return sum(re.sub(r"\?.*", "", url).endswith(path) for url in self.browser.requests)
+
+    def harmless(self):
+        made = self.count("#main :is(img, script, iframe), [onload], [onclick], [onerror]")
+        self.check(made == 0, f"{made} elements came out of text")
 
     def picture(self, name):
         if self.pictures:
@@ -120,8 +134,8 @@ class Visit:
         nodes = self.browser.call("Accessibility.getFullAXTree")["nodes"]
         nodes = [node for node in nodes if not node["ignored"]]
         roles = [node["role"]["value"] for node in nodes]
-        nameless = [n["role"]["value"] for n in nodes if n["role"]["value"] in NAMED and not n.get("name", {}).get("value")]
-        self.check(not nameless, f"{when} without a name: {nameless}")
+        nameless = [node["role"]["value"] for node in nodes if not node.get("name", {}).get("value")]
+        self.check(not NAMED & set(nameless), f"{when} without a name: {NAMED & set(nameless)}")
         for role in ("banner", "main", "search", "heading", "table", "columnheader", "rowheader", "row", "meter"):
             self.check(role in roles, f"{when} there is no {role}")
 
@@ -191,7 +205,10 @@ def search(visit):
 
     def look_for(text, expected):
         visit.browser.run(f"{field}.focus(); {field}.select()")
-        visit.browser.type(text) if text else visit.browser.run(f"{field}.value = ''; {field}.dispatchEvent(new Event('input'))")
+        if text:
+            visit.browser.type(text)
+        else:
+            visit.browser.press("Delete", 46)
         visit.becomes(f"{rows} === {expected}", f"{expected} messages for {text!r}")
 
     look_for("invoice 2026", 9)
@@ -202,9 +219,10 @@ def search(visit):
     look_for(identity, 1)
     look_for("<img", 0)
     look_for("", 30)
-    visit.browser.run("{ const s = document.getElementById('search-state'); s.value = 'held'; s.dispatchEvent(new Event('change')); }")
+    state = "document.getElementById('search-state')"
+    visit.browser.run(f"{state}.value = 'held'; {state}.dispatchEvent(new Event('change'))")
     visit.becomes(f"{rows} === 0", "no message is held")
-    visit.browser.run("{ const s = document.getElementById('search-state'); s.value = ''; s.dispatchEvent(new Event('change')); }")
+    visit.browser.run(f"{state}.value = ''; {state}.dispatchEvent(new Event('change'))")
     visit.becomes(f"{rows} === 30", "all are back")
 
 
@@ -216,42 +234,63 @@ def details(visit):
     visit.says("tr.message + tr.more", "Attempts")
     visit.says("tr.message + tr.more", "recipient")
     visit.says("tr.message + tr.more", "250 2.0.0 OK")
-    visit.check(visit.browser.run("document.activeElement.getAttribute('aria-expanded')") == "true", "the button says that it is open")
-    visit.browser.run("document.activeElement.click()")
+    visit.check(visit.attribute(":focus", "aria-expanded") == "true", "the button says that it is open")
+    visit.browser.press("Enter", 13, "\r")
     visit.becomes("!document.querySelector('tr.message + tr.more')", "it is closed again")
 
 
 def charts(visit):
     """The readout follows the keys and the mouse."""
-    visit.becomes("[...document.querySelectorAll('svg.chart')].every((c) => c.getAttribute('aria-valuemax') > 0)", "two samples", 40)
+    visit.becomes("document.querySelector('svg.chart').getAttribute('aria-valuemax') > 0", "two samples", 40)
     visit.browser.run("document.querySelector('svg.chart').focus()")
     visit.browser.press("Home", 36)
-    value = "document.querySelector('svg.chart').getAttribute('aria-valuetext')"
-    visit.check(re.fullmatch(r"\d\d:\d\d: \d+ messages?", visit.browser.run(value)), f"readout: {visit.browser.run(value)}")
-    visit.check(visit.browser.run("document.querySelector('svg.chart').getAttribute('aria-valuenow')") == "0", "the first sample")
+    said = visit.attribute("svg.chart", "aria-valuetext")
+    visit.check(re.fullmatch(r"\d\d:\d\d: \d+ messages?", said), f"the readout of the first sample: {said}")
+    visit.check(visit.attribute("svg.chart", "aria-valuenow") == "0", "the first sample")
+    visit.browser.press("End", 35)
+    last = visit.attribute("svg.chart", "aria-valuemax")
+    visit.check(visit.attribute("svg.chart", "aria-valuenow") == last, "the last sample")
     visit.browser.press("Escape", 27)
-    visit.check(visit.browser.run(value).startswith("now "), "what is now, without a cursor")
+    visit.check(visit.attribute("svg.chart", "aria-valuetext").startswith("now "), "what is now, without a cursor")
+    visit.browser.run("document.activeElement.blur()")
+    visit.browser.click("#range-day")
+    asked = "performance.getEntriesByType('resource').some((one) => one.name.endsWith('span=day'))"
+    visit.becomes(asked, "the day is asked for")
+    visit.browser.click("#range input")
 
 
 def hostile(visit, port):
     """Whatever a stranger writes is text."""
-    subject = "<img src=x onerror=alert(1)><script>alert(2)</script>"
-    send(port, "evil@contoso.com", ["alice@contoso.com"], subject, name="<b onclick=alert(3)>h</b>")
-    send(port, "evil@contoso.com", ["alice@contoso.com"], "=?utf-8?q?=E2=80=AE=3Csvg/onload=3Dalert(4)=3E?=")
-    send(port, "evil@contoso.com", ["alice@contoso.com"], "W" * 900)
+    name, subject = "<b/onclick=alert(4)>", "<img src=x onerror=alert(1)><script>alert(2)</script>"
+    send(port, "evil@contoso.com", ["alice@contoso.com"], subject, name=name)
+    send(port, "evil@contoso.com", ["alice@contoso.com"], "=?utf-8?q?=E2=80=AE=3Csvg/onload=3Dalert(3)=3E?=", name)
+    send(port, "evil@contoso.com", ["alice@contoso.com"], "W" * 900, name)
     visit.says("#messages", subject)
-    visit.says("#messages", "<svg/onload=alert(4)>")
-    visit.says("#devices", "evil@contoso.com")
+    visit.says("#messages", "<svg/onload=alert(3)>")
+    # The daemon has taken the sting out of this one itself.
+    visit.says("#devices", "?b?onclick?alert?4??")
     for row in ("onerror", "onload", "WWWW"):
-        visit.browser.run(f"[...document.querySelectorAll('tr.message')].find((row) => row.innerText.includes('{row}')).querySelector('.disclose').click()")
+        visit.toggle(row)
     visit.says("tr.message + tr.more", "From client")
-    visit.check(visit.count("#main img, #main script, #main svg[onload], [onclick], [onerror], #main b b") == 0, "markup came out of text")
-    visit.check("<b onclick=alert(3)>h</b>" in visit.text("#main"), "the strange HELO is shown as it came")
+    visit.harmless()
     visit.browser.window(NARROW, 740, mobile=True)
     visit.fits("with hostile mail on a phone")
     visit.browser.window(WIDE, 900)
     visit.fits("with hostile mail")
     visit.browser.run("document.querySelectorAll('.disclose[aria-expanded=true]').forEach((one) => one.click())")
+
+
+def strange_reply(visit, scene, port):
+    """The service's words are a stranger's, too."""
+    visit.says("#summary", "Nothing waits.", 90)
+    words = "550 5.7.1 <img src=x onerror=alert(5)> is refused"
+    scene.sandbox.ask("control/smtp", "POST", {"step": "mail", "reply": words, "count": 1})
+    send(port, "scan@contoso.com", ["alice@contoso.com"], "Strangely refused")
+    visit.says("#messages", "Strangely refused failed", 90)
+    visit.toggle("failed")
+    visit.says("tr.message + tr.more", words)
+    visit.harmless()
+    visit.toggle("failed")
 
 
 def looks(visit, name):
@@ -290,7 +329,8 @@ def blocked(visit, scene, daemon):
     visit.says("#incidents .remedy", "Certificates & secrets")
     visit.says("#accounts .words", "AADSTS7000222")
     visit.says("#accounts .remedy", "Certificates & secrets")
-    visit.check(visit.browser.run("document.querySelector('#incidents a').href").startswith("https://login.microsoftonline.com/error"), "the link")
+    link = visit.attribute("#incidents a", "href")
+    visit.check(link == "https://login.microsoftonline.com/error?code=7000222", f"the link: {link}")
     visit.check(visit.browser.run("document.title").startswith("No mail leaves"), "the title says it too")
     visit.browser.call("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
     visit.browser.click("#incidents .copy")
@@ -332,7 +372,8 @@ def silent(visit, scene, daemon):
     daemon.terminate()
     visit.says("#verdict", "The daemon does not answer since", 40)
     visit.check(visit.browser.run("document.getElementById('band').dataset.level") == "silent", "the band is dark")
-    visit.says("#findings", "no connection; what stands below is of")
+    visit.says("#findings", "No connection")
+    visit.says("#findings", "What stands below is of")
     visit.says("#freshness", "last answer")
     visit.check(visit.count("#messages tr.message") > 0, "what was known stays")
     visit.picture("silent")
@@ -360,6 +401,7 @@ charts(visit)
 looks(visit, "busy")
 visit.no_complaints("of a busy daemon")
 daemon = blocked(visit, scene, daemon)
+strange_reply(visit, scene, daemon.port)
 hidden(visit)
 visit.no_complaints("of a blocked account", but=GONE)
 daemon = silent(visit, scene, daemon)
@@ -370,5 +412,6 @@ visit.browser.close()
 daemon.terminate()
 scene.sandbox.close()
 figures = {"checks": visit.checks, "requests": len(visit.browser.requests), "seconds": round(time.monotonic() - began)}
-print("page: " + " ".join(f"{key}={value}" for key, value in figures.items()), f"problems={len(visit.problems)}", flush=True)
+figures["problems"] = len(visit.problems)
+print("page: " + " ".join(f"{key}={value}" for key, value in figures.items()), flush=True)
 raise SystemExit(1 if visit.problems else 0)
