@@ -9,6 +9,7 @@ mod local_mail;
 mod parts;
 mod reload;
 mod reroute;
+mod silence;
 mod stray;
 mod timeline;
 mod view;
@@ -181,6 +182,7 @@ impl Relay {
         let view = Arc::clone(&parts.view);
         let end_of = |path: &Path| oauth::certificate_end(path).ok();
         housekeeping.spawn(expiry::watch(view, end_of, Zoned::now));
+        housekeeping.spawn(silence::watch(Arc::clone(&parts.view)));
         let ended = serve(&mut parts, &mut requests, &stop, &queue).await;
         drop(requests);
         drain(&mut parts).await;
@@ -256,6 +258,7 @@ fn is_sound<T>(ended: Result<T, JoinError>) -> Result<T, RunError> {
 
 /// No new session, no new attempt; those under way get the grace period, unless somebody hurries.
 async fn drain(parts: &mut Parts) {
+    parts.queue.set_open(false);
     parts.stop.drain.cancel();
     let hurry = parts.stop.cut.clone();
     let (taking, sending) = (&mut parts.taking, &mut parts.sending);

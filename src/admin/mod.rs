@@ -13,6 +13,7 @@
 //! POST /v1/export         queue::SelectionRequest in; for each message a line, then its content
 //! POST /v1/import         a line and the content in; the new id
 //! GET /v1/clients         an array of queue::ClientRecord
+//! GET /metrics            what is counted, for Prometheus
 //! GET /v1/timeline        how queue and accounts did lately, see timeline.rs
 //! GET /v1/senders         an array of queue::DeniedSender
 //! POST /v1/accounts/{name}/renew  the account's name; a new token is asked for, 404 where there is no such account
@@ -29,6 +30,7 @@ mod clients;
 mod hands;
 mod http;
 mod listing;
+mod metrics;
 mod page;
 mod peer;
 mod protocol;
@@ -46,6 +48,7 @@ mod user;
 
 pub(crate) use cause::one_line;
 pub use client::{Client, ClientError};
+pub use clients::ClientStatus;
 pub use http::{HttpBindError, HttpPort, HttpServer};
 pub use protocol::{
     AccountState, AccountStatus, CommitStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus,

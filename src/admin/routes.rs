@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::hands;
 use super::listing::{self, ListError};
+use super::metrics;
 use super::one_line;
 use super::peer::Peer;
 use super::protocol::{ErrorBody, Status, StatusSource};
@@ -101,6 +102,7 @@ pub(super) fn read_only() -> Router<Answers> {
         .route("/v1/queue/{id}", get(show))
         .route("/v1/history", get(history))
         .route("/v1/clients", get(clients::list))
+        .merge(metrics::router())
         .route("/v1/timeline", get(timeline::show))
 }
 

@@ -70,9 +70,12 @@ pub(super) fn sample_status(queue: QueueStatus) -> Status {
             address: "127.0.0.1:2525".into(),
         }],
         admin_http: None,
+        sessions: 3,
         session_panics: 0,
         queue,
+        clients: Vec::new(),
         incidents: vec![IncidentStatus {
+            client: None,
             id: "01KA0000000000AB".into(),
             kind: "account".into(),
             account: Some("default".into()),

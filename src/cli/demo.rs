@@ -1,6 +1,6 @@
 //! `exorelay demo`: sandbox and daemon together, in a throw-away folder.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,8 @@ const ADDRESS: &str = "127.0.0.1:2525";
 /// A sample message that has not arrived by then never will.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+const PAGE_PORT: u16 = 2580;
+
 const MAILBOX: &str = "relay@sandbox.example";
 
 impl Args {
@@ -65,7 +67,8 @@ fn demonstrate(args: &Args) -> Result<(), CliError> {
         let sandbox = Sandbox::start(Settings::new(folder.path().join("sandbox"))).await;
         let sandbox = sandbox.map_err(|error| cannot_start(&error))?;
         let path = folder.path().join("exorelay.toml");
-        let text = configuration(folder.path(), address, &sandbox);
+        let page = (!args.once).then(page_address);
+        let text = configuration(folder.path(), address, page, &sandbox);
         tokio::fs::write(&path, &text).await.map_err(|error| {
             CliError::new(
                 Exit::Failed,
@@ -111,7 +114,22 @@ pub(super) fn throw_away_folder() -> Result<TempDir, CliError> {
         })
 }
 
-fn configuration(folder: &Path, address: SocketAddr, sandbox: &Sandbox) -> String {
+/// The port of the documentation, or any that is free.
+fn page_address() -> SocketAddr {
+    let usual = SocketAddr::from(([127, 0, 0, 1], PAGE_PORT));
+    match TcpListener::bind(usual) {
+        Ok(_) => usual,
+        Err(_) => SocketAddr::from(([127, 0, 0, 1], 0)),
+    }
+}
+
+fn configuration(
+    folder: &Path,
+    address: SocketAddr,
+    page: Option<SocketAddr>,
+    sandbox: &Sandbox,
+) -> String {
+    let page = page.map(|address| format!("http = \"{address}\"\n"));
     format!(
         "# The demonstration's own settings; a real account needs none of the last two sections.\n\
          hostname = \"localhost\"\n\
@@ -125,10 +143,12 @@ fn configuration(folder: &Path, address: SocketAddr, sandbox: &Sandbox) -> Strin
          \n\
          [admin]\n\
          socket = \"{socket}\"\n\
+         {page}\
          \n\
          {account}",
         queue = folder.join("queue").display(),
         socket = folder.join("admin.sock").display(),
+        page = page.unwrap_or_default(),
         account = settings_for(sandbox, MAILBOX),
     )
 }
@@ -140,10 +160,14 @@ fn explain(view: &View, sandbox: &Sandbox, path: &Path) -> Result<(), CliError> 
         .first()
         .map_or_else(String::new, |(_, address)| address.to_string());
     let http = sandbox.http_address();
+    let page = view.now().admin_http;
+    let page = page.map(|address| format!("Watch it:     http://{address}/\n"));
+    let page = page.unwrap_or_default();
     let path = path.display();
     say(&format!(
         "exorelay is taking mail on {address} and sends it to a stand-in for Exchange Online on this machine.\n\
          \n\
+         {page}\
          Send to it:   swaks --server {address} --from me@example.com --to you@example.com\n\
          or:           curl smtp://{address} --mail-from me@example.com --mail-rcpt you@example.com -T FILE\n\
          What arrived: curl http://{http}/messages      (all it can do: curl http://{http}/)\n\

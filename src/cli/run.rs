@@ -39,7 +39,7 @@ fn daemon(context: &Context, loaded: &Loaded) -> Result<(), CliError> {
         tracing::warn!("{warning}");
     }
     raise_descriptor_limit();
-    // Before there are threads: it changes the environment.
+    // It changes the environment, so before there are threads that read that; the log's does not.
     let inherited = Inherited::take();
     runtime()?.block_on(async {
         // Before anything else: a signal that nobody catches yet would end the daemon.

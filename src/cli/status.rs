@@ -1,6 +1,9 @@
 //! `status`: the daemon at a glance.
 
+mod watch;
+
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -14,8 +17,8 @@ use super::queue::Source;
 use super::text::{clock, count, harmless, known_lines, since, size, until};
 use super::token::origin_words;
 use crate::admin::{
-    AccountState, AccountStatus, DeniedSenderStatus, IncidentStatus, PaceReport, QueueStatus,
-    SignInReport, Status, TokenReport, TokenState,
+    AccountState, AccountStatus, ClientStatus, DeniedSenderStatus, IncidentStatus, PaceReport,
+    QueueStatus, SignInReport, Status, TokenReport, TokenState,
 };
 use crate::config::{EXPIRY_WARNING_DAYS, Settings, days_until, runs_out};
 use crate::queue::{Counts, Queue, pool_members};
@@ -29,6 +32,18 @@ pub(super) struct Args {
     /// As one JSON object; `running` tells whether the daemon answers
     #[arg(long)]
     json: bool,
+    /// Go on showing it, every 2 seconds or as many as are given, until Ctrl-C
+    ///
+    /// A terminal is drawn in place; elsewhere one page follows the other after an empty line, and with --json each
+    /// look is one line. A daemon that stops answering is said to, and waited for.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = "2",
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
+    watch: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -42,6 +57,9 @@ struct Running<'a> {
 struct NotRunning<'a> {
     running: bool,
     queue: FolderStatus<'a>,
+    /// Why, where there is nowhere else to say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,53 +69,79 @@ struct FolderStatus<'a> {
     oldest_received_at: Option<Timestamp>,
 }
 
+/// What there is to tell.
+#[derive(Debug)]
+enum Found {
+    /// By the daemon.
+    Running(Box<Status>),
+    /// By its folder: none runs.
+    Folder(Counts),
+}
+
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         let settings = context.load()?.settings;
-        let status = block_on(async {
-            match Source::find(&settings).await? {
-                Source::Daemon(client) => Ok(Ok(client.status().await?)),
-                Source::Folder(reader) => Ok(Err(reader.counts()?)),
-            }
-        })?;
+        if let Some(seconds) = self.watch {
+            return watch::run(&settings, Duration::from_secs(seconds), self.json);
+        }
+        let found = block_on(find(&settings))?;
         let mut output = Output::new();
-        match status {
-            Ok(status) if self.json => output.json_pretty(&Running {
+        match &found {
+            Found::Running(status) if self.json => output.json_pretty(&Running {
                 running: true,
-                status: &status,
+                status,
             })?,
-            Ok(status) => {
-                for line in page(&status, Timestamp::now()) {
+            Found::Folder(counts) if self.json => output.json_pretty(&NotRunning {
+                running: false,
+                queue: FolderStatus::of(counts),
+                error: None,
+            })?,
+            Found::Running(status) => {
+                for line in page(status, Timestamp::now()) {
                     output.line(line)?;
                 }
             }
-            Err(counts) => {
-                self.absent(&mut output, &counts)?;
-                output.finish()?;
-                return Err(nobody(&settings));
+            Found::Folder(counts) => {
+                for line in absent_lines(counts, Timestamp::now()) {
+                    output.line(line)?;
+                }
             }
         }
-        output.finish()
+        output.finish()?;
+        match found {
+            Found::Running(_) => Ok(()),
+            Found::Folder(_) => Err(nobody(&settings)),
+        }
     }
+}
 
-    /// What can be told without a daemon.
-    fn absent(&self, output: &mut Output, counts: &Counts) -> Result<(), CliError> {
-        if self.json {
-            return output.json_pretty(&NotRunning {
-                running: false,
-                queue: FolderStatus {
-                    quarantined: counts.quarantined,
-                    counts: &counts.accounts,
-                    oldest_received_at: counts.oldest_received_at,
-                },
-            });
+async fn find(settings: &Settings) -> Result<Found, CliError> {
+    match Source::find(settings).await? {
+        Source::Daemon(client) => Ok(Found::Running(Box::new(client.status().await?))),
+        Source::Folder(reader) => {
+            let counts = tokio::task::spawn_blocking(move || reader.counts()).await;
+            let counts = counts.map_err(|error| CliError::new(Exit::Failed, error))?;
+            Ok(Found::Folder(counts?))
         }
-        let now = Timestamp::now();
-        output.line(queue_line(&counts.accounts, counts.oldest_received_at, now))?;
-        if counts.quarantined > 0 {
-            output.line(quarantine_line(counts.quarantined))?;
+    }
+}
+
+/// What can be told without a daemon.
+fn absent_lines(counts: &Counts, now: Timestamp) -> Vec<String> {
+    let mut lines = vec![queue_line(&counts.accounts, counts.oldest_received_at, now)];
+    if counts.quarantined > 0 {
+        lines.push(quarantine_line(counts.quarantined));
+    }
+    lines
+}
+
+impl<'a> FolderStatus<'a> {
+    fn of(counts: &'a Counts) -> Self {
+        Self {
+            quarantined: counts.quarantined,
+            counts: &counts.accounts,
+            oldest_received_at: counts.oldest_received_at,
         }
-        Ok(())
     }
 }
 
@@ -145,6 +189,7 @@ fn page(status: &Status, now: Timestamp) -> Vec<String> {
         lines.extend(account_lines(account, now, &TimeZone::system()));
     }
     lines.extend(queue_lines(&status.queue, now));
+    lines.extend(watched_line(&status.clients));
     let incidents = status.incidents.iter();
     lines.extend(incidents.map(|incident| incident_line(incident, now)));
     lines.iter().map(|line| harmless(line)).collect()
@@ -258,14 +303,32 @@ fn pace_line(pace: &PaceReport, now: Timestamp, zone: &TimeZone) -> Option<Strin
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
+/// `clients: 3 watched, 1 silent (lobby)`; none where nobody is watched.
+fn watched_line(clients: &[ClientStatus]) -> Option<String> {
+    let is_watched = |client: &&ClientStatus| client.silent_after_seconds.is_some();
+    let watched = clients.iter().filter(is_watched).count();
+    let silent = clients.iter().filter(|client| client.silent);
+    let silent: Vec<&str> = silent.map(|client| client.name.as_str()).collect();
+    let mut line = format!("clients: {watched} watched");
+    if !silent.is_empty() {
+        line.push_str(&format!(
+            ", {} silent ({})",
+            silent.len(),
+            silent.join(", ")
+        ));
+    }
+    (watched > 0).then_some(line)
+}
+
 fn incident_line(incident: &IncidentStatus, now: Timestamp) -> String {
-    let what = match &incident.account {
-        Some(account) => format!("account {account}"),
-        None => "the queue".to_owned(),
+    let what = match (&incident.account, &incident.client) {
+        (Some(account), _) => format!("account {account}"),
+        (None, Some(client)) => format!("client {client}"),
+        (None, None) => "the queue".to_owned(),
     };
-    // One that runs out has not failed yet: only the days are counted.
+    // One that runs out has not failed yet: only the days are counted. Nor is there anything to count of silence.
     let failures = match incident.kind.as_str() {
-        "credential" => String::new(),
+        "credential" | "client" => String::new(),
         _ => format!(", {}", count(incident.count, "failure")),
     };
     format!(

@@ -197,6 +197,7 @@ impl Parts {
                 ("admin socket moved", admin.is_some()),
                 ("alerts changed", now.alert != settings.alert),
                 ("log level changed", now.log.level != settings.log.level),
+                ("log format changed", now.log.format != settings.log.format),
                 ("failure notices changed", now.bounce != settings.bounce),
             ];
             let others = others.into_iter().filter(|(_, differs)| *differs);
@@ -219,18 +220,9 @@ impl Parts {
         let Some(now) = &self.settings else {
             return Vec::new();
         };
-        let fixed = [
-            (
-                "queue.directory",
-                now.queue.directory != settings.queue.directory,
-            ),
-            ("log.format", now.log.format != settings.log.format),
-        ];
-        fixed
-            .into_iter()
-            .filter(|(_, differs)| *differs)
-            .map(|(key, _)| StartError::NeedsRestart { key })
-            .collect()
+        let differs = now.queue.directory != settings.queue.directory;
+        let key = "queue.directory";
+        Vec::from_iter(differs.then_some(StartError::NeedsRestart { key }))
     }
 
     async fn next_listeners(

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::account::Handle;
 use super::expiry::Perishable;
 use crate::admin::{
-    AccountState, AccountStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus, PaceReport,
-    QueueStatus, Reception, SignInReport, Status, StatusFuture, StatusSource, Timeline,
+    AccountState, AccountStatus, ClientStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus,
+    PaceReport, QueueStatus, Reception, SignInReport, Status, StatusFuture, StatusSource, Timeline,
     TokenReport, TokenState, wall,
 };
 use crate::config::machine_name;
@@ -156,10 +156,12 @@ impl StatusSource for View {
                 started_at: self.started_at,
                 listeners: now.listeners.iter().map(listener).collect(),
                 admin_http: now.admin_http.map(|address| address.to_string()),
+                sessions: self.sessions.open() as u64,
                 session_panics: self.sessions.panics(),
                 queue,
                 accounts,
                 incidents: IncidentStatus::all(&self.queue),
+                clients: ClientStatus::all(&self.queue),
             }
         })
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use exorelay::admin::{
-    QueueStatus, Reception, Server, Status, StatusFuture, StatusSource, Timeline,
+    ClientStatus, QueueStatus, Reception, Server, Status, StatusFuture, StatusSource, Timeline,
 };
 use exorelay::mail::{BodyType, Envelope, Mailbox, Recipient, ReversePath};
 use exorelay::queue::{
@@ -202,9 +202,11 @@ impl StatusSource for Fixed {
                 started_at: jiff::Timestamp::now(),
                 listeners: Vec::new(),
                 admin_http: None,
+                sessions: 0,
                 session_panics: 0,
                 queue: QueueStatus::of(&self.0).await,
                 incidents: Vec::new(),
+                clients: ClientStatus::all(&self.0),
                 accounts: Vec::new(),
             }
         })

@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A few browsers with several connections each, and monitoring; the rest wait to be accepted.
 pub(super) const CONNECTIONS_MAX: usize = 64;
@@ -44,12 +45,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct GuardedListener {
     listener: Arc<TcpListener>,
     places: Arc<Semaphore>,
+    _closed: DropGuard,
 }
 
 impl GuardedListener {
-    pub(super) fn new(listener: Arc<TcpListener>) -> Self {
+    /// `closed` is cancelled with the port.
+    pub(super) fn new(listener: Arc<TcpListener>, closed: CancellationToken) -> Self {
         Self {
             listener,
+            _closed: closed.drop_guard(),
             places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
         }
     }

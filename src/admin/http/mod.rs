@@ -46,6 +46,7 @@ pub struct HttpBindError {
 pub struct HttpServer {
     listener: Arc<TcpListener>,
     local_address: SocketAddr,
+    closed: CancellationToken,
 }
 
 /// A hold on a port at which somebody else answers.
@@ -54,6 +55,7 @@ pub struct HttpPort {
     /// Weak, so that the port closes with the server.
     listener: Weak<TcpListener>,
     local_address: SocketAddr,
+    closed: CancellationToken,
 }
 
 impl HttpServer {
@@ -73,6 +75,7 @@ impl HttpServer {
         Ok(Self {
             listener: Arc::new(listener),
             local_address,
+            closed: CancellationToken::new(),
         })
     }
 
@@ -81,6 +84,7 @@ impl HttpServer {
         HttpPort {
             listener: Arc::downgrade(&self.listener),
             local_address: self.local_address,
+            closed: self.closed.clone(),
         }
     }
 
@@ -95,12 +99,17 @@ impl HttpServer {
         stop: CancellationToken,
     ) -> io::Result<()> {
         let answers = Answers::new(queue, status, stop.clone()).shared_for(STATUS_AGE_MAX);
-        let listener = GuardedListener::new(self.listener);
+        let listener = GuardedListener::new(self.listener, self.closed);
         server::serve::<Answering, _>(listener, router(answers), stop).await
     }
 }
 
 impl HttpPort {
+    /// Resolves once nobody connects to it any more, when the server was told to stop.
+    pub async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
     /// With the port that was taken.
     pub fn local_address(&self) -> SocketAddr {
         self.local_address

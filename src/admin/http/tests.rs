@@ -84,9 +84,10 @@ impl Bench {
 
     /// The answer to one question, with `Host: localhost` unless it has one.
     async fn ask(&self, line: &str, headers: &str) -> String {
-        let host = match headers.to_ascii_lowercase().contains("host:") {
-            true => "",
-            false => "Host: localhost\r\n",
+        let host = if headers.contains("Host:") {
+            ""
+        } else {
+            "Host: localhost\r\n"
         };
         let head = format!("{line} HTTP/1.1\r\n{host}{headers}Connection: close\r\n\r\n");
         self.raw(&head).await
@@ -298,9 +299,10 @@ async fn an_answer_may_take_its_time_and_a_reader_may_not() {
     let address = listener.local_addr().unwrap();
     let (reader, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
     let mut connection = Connection::new(accepted.unwrap().0, None);
+    let block = vec![0; 65_536];
     let fill = async {
         loop {
-            if let Err(error) = connection.write_all(&[0; 65_536]).await {
+            if let Err(error) = connection.write_all(&block).await {
                 return error;
             }
         }

@@ -60,7 +60,8 @@ impl Parts {
         }
     }
 
-    pub(super) fn switch_http(&mut self, next: Next) {
+    /// Returns when a port that is given up is closed; answers under way end in their own time.
+    pub(super) async fn switch_http(&mut self, next: Next) {
         let next = match next {
             Next::Kept => return,
             Next::Closed => None,
@@ -79,6 +80,7 @@ impl Parts {
         };
         if let Some(before) = std::mem::replace(&mut self.http, next) {
             before.stop.cancel();
+            before.port.closed().await;
         }
     }
 }
