@@ -51,7 +51,7 @@ class WebSocket:
             first, second = self.exactly(2)
             size = second & 0x7F
             if size > 125:
-                size = struct.unpack(">H", self.exactly(2))[0] if size == 126 else struct.unpack(">Q", self.exactly(8))[0]
+                size = int.from_bytes(self.exactly(2 if size == 126 else 8), "big")
             octets = self.exactly(size)
             if first & 0x0F == 8:
                 raise ConnectionError("the browser has closed")
@@ -81,7 +81,8 @@ class Browser:
         self.profile = tempfile.mkdtemp(prefix="exorelay-browser-")
         self.process = subprocess.Popen(
             [found, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
-             "--disable-background-networking", "--remote-debugging-port=0", f"--user-data-dir={self.profile}", "about:blank"],
+             "--disable-background-networking", "--remote-debugging-port=0", f"--user-data-dir={self.profile}",
+             "about:blank"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
         atexit.register(self.close)
@@ -109,10 +110,7 @@ class Browser:
     def call(self, method, **parameters):
         self.number += 1
         number = self.number
-        message = {"id": number, "method": method, "params": parameters}
-        if self.session:
-            message["sessionId"] = self.session
-        self.socket.send(json.dumps(message))
+        self.send(number, method, parameters)
         while True:
             answer = json.loads(self.socket.receive())
             if answer.get("id") == number:
@@ -120,6 +118,12 @@ class Browser:
                     raise Failed(f"{method}: {answer['error']['message']}")
                 return answer["result"]
             self.note(answer.get("method"), answer.get("params", {}))
+
+    def send(self, number, method, parameters):
+        message = {"id": number, "method": method, "params": parameters}
+        if self.session:
+            message["sessionId"] = self.session
+        self.socket.send(json.dumps(message))
 
     def note(self, method, event):
         if method == "Runtime.exceptionThrown":
@@ -129,12 +133,13 @@ class Browser:
             self.complaints.append(" ".join(str(one.get("value", one.get("description"))) for one in event["args"]))
         elif method == "Log.entryAdded" and event["entry"]["level"] in ("error", "warning"):
             # Violations of the Content-Security-Policy come here, too.
-            self.complaints.append(f"{event['entry']['source']}: {event['entry']['text']} {event['entry'].get('url', '')}")
+            entry = event["entry"]
+            self.complaints.append(f"{entry['source']}: {entry['text']} {entry.get('url', '')}")
         elif method == "Network.requestWillBeSent":
             self.requests.append(event["request"]["url"])
         elif method == "Page.javascriptDialogOpening":
             self.complaints.append(f"a dialog: {event['message']}")
-            self.socket.send(json.dumps({"id": 0, "method": "Page.handleJavaScriptDialog", "params": {"accept": False}, "sessionId": self.session}))
+            self.send(0, "Page.handleJavaScriptDialog", {"accept": False})
 
     def open(self, url):
         self.call("Page.navigate", url=url)
@@ -155,9 +160,9 @@ class Browser:
                 raise Failed(f"waited {seconds} s in vain for {what}: {script}")
             time.sleep(0.05)
 
-    def press(self, key, code=0):
+    def press(self, key, code, text=""):
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, text=text)
 
     def type(self, text):
         self.call("Input.insertText", text=text)
@@ -165,14 +170,18 @@ class Browser:
     def click(self, selector):
         """With the mouse, where the middle of the element is."""
         place = self.run(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center'}});"
-            " const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+            f"(() => {{ const element = document.querySelector({json.dumps(selector)});"
+            " element.scrollIntoView({block: 'center'}); const box = element.getBoundingClientRect();"
+            " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
         )
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
 
     def window(self, width, height, mobile=False):
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2 if mobile else 1, mobile=mobile)
+        scale = 2 if mobile else 1
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=mobile
+        )
 
     def scheme(self, name):
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])

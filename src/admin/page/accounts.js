@@ -126,13 +126,9 @@ function updateDay(view, pace) {
 }
 
 function waitingMore(pace, now) {
-  const parts = [];
-  if (pace.waiting_until) {
-    parts.push(`next about ${clock(instant(pace.waiting_until), now)}`);
-  }
-  if (pace.drained_at) {
-    parts.push(`last about ${clock(instant(pace.drained_at), now)}`);
-  }
+  const next = pace.waiting_until && clock(instant(pace.waiting_until), now);
+  const last = pace.drained_at && clock(instant(pace.drained_at), now);
+  const parts = [...(next && next !== last ? [`next about ${next}`] : []), ...(last ? [`last about ${last}`] : [])];
   return parts.join(", ");
 }
 
@@ -150,7 +146,7 @@ function tokenState(token) {
   return {
     starting: "token asked for",
     valid: "token ",
-    failing: token.expires_at ? "token cannot be renewed, " : "no token: none is given",
+    failing: token.expires_at ? "token cannot be renewed, " : "no token",
     stopped: "token no longer renewed ",
   }[token.state] ?? token.state;
 }

@@ -14,7 +14,7 @@ const DAY_MS = 24 * 60 * MINUTE_MS;
 const TIME_STEPS_MS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440].map((minutes) => minutes * MINUTE_MS);
 
 /** Wide enough for `12:30` with air. */
-const TIME_LABEL_WIDTH = 64;
+const TIME_LABEL_WIDTH = 52;
 const VALUE_LABELS = 4;
 
 /**

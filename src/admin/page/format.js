@@ -69,6 +69,11 @@ export function roundDuration(seconds) {
   return amount(number(seconds / unit), name);
 }
 
+/** `No connection` of `no connection` */
+export function upperFirst(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** Milliseconds of a time in RFC 3339. */
 export function instant(text) {
   return Date.parse(text);

@@ -4,7 +4,7 @@ import { ask, daemonNow, inWords } from "./ask.js";
 import { setUpAccounts, showAccounts } from "./accounts.js";
 import { setUpDevices, showDevices, showWatched } from "./devices.js";
 import { byId, fact, make, reconcileTexts, setAttribute, setText, setTextOrHide } from "./dom.js";
-import { clock, clockSeconds, duration, time } from "./format.js";
+import { clock, clockSeconds, duration, time, upperFirst } from "./format.js";
 import { showIncidents } from "./incidents.js";
 import { loadMessages, setUpMessages, showOnly } from "./messages.js";
 import { chartSpan, setUpQueue, showCharts, showQueue } from "./queue.js";
@@ -132,7 +132,7 @@ function showBand() {
   setAttribute(byId("main"), "data-stale", said.level === "silent" ? "" : null);
   setText(byId("verdict"), said.text);
   reconcileTexts(byId("findings"), said.more);
-  setTextOrHide(byId("summary"), state.status ? summary(state.status, state.answeredAt) : "");
+  setTextOrHide(byId("summary"), isAnswering() ? summary(state.status, state.answeredAt) : "");
   setText(byId("hostname"), state.status?.hostname ?? location.hostname);
   document.title = `${said.text} – exorelay ${state.status?.hostname ?? ""}`;
   showFreshness();
@@ -147,10 +147,10 @@ function silence() {
     return { level: "unknown", text: "Asking the daemon", more: [] };
   }
   if (state.answeredAt === null) {
-    return { level: "silent", text: "The daemon does not answer", more: [state.trouble] };
+    return { level: "silent", text: "The daemon does not answer", more: [upperFirst(state.trouble)] };
   }
   const since = clock(state.answeredAt, daemonNow());
-  const more = [`${state.trouble}; what stands below is of ${clockSeconds(state.answeredAt, daemonNow())}`];
+  const more = [upperFirst(state.trouble), `What stands below is of ${clockSeconds(state.answeredAt, daemonNow())}.`];
   return { level: "silent", text: `The daemon does not answer since ${since}`, more };
 }
 

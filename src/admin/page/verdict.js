@@ -1,6 +1,6 @@
 // Is all well? One sentence, and what else is wrong in the order of its weight.
 
-import { clock, count, date } from "./format.js";
+import { clock, count, date, upperFirst } from "./format.js";
 
 /** From the worst to the best. */
 const LEVELS = ["bad", "warn", "note"];
@@ -164,10 +164,6 @@ function pacing(accounts, now) {
   const held = accounts.filter(({ state, pace }) => state === "ready" && pace.waiting_until && pace.drained_at);
   const last = Math.max(...held.map((account) => Date.parse(account.pace.drained_at)));
   return held.length > 0 ? ` At the limit of messages a minute; the last leaves about ${clock(last, now)}.` : "";
-}
-
-function upperFirst(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function lowerFirst(text) {
