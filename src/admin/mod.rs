@@ -44,8 +44,8 @@ pub use client::{Client, ClientError};
 pub use clients::ClientStatus;
 pub use protocol::{
     AccountState, AccountStatus, CommitStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus,
-    PaceReport, QueueStatus, SignInReport, Status, StatusFuture, StatusSource, TokenReport,
-    TokenState,
+    PaceReport, PulseFuture, QueueStatus, SignInReport, Status, StatusFuture, StatusSource,
+    TokenReport, TokenState,
 };
 pub use server::{BindError, Server};
 pub(crate) use snapshot::wall;

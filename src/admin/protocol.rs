@@ -21,6 +21,11 @@ pub trait StatusSource: Send + Sync + 'static {
     /// The state of everything, now. Answers soon: nothing of it may wait for a network.
     fn status(&self) -> StatusFuture<'_>;
 
+    /// Whether the daemon lives, and if not what of it does not. What is away or full does not matter here.
+    fn pulse(&self) -> PulseFuture<'_> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Has a new token of the account asked for; whether there is such an account. Does not wait for the
     /// token.
     fn renew(&self, account: &str) -> bool;
@@ -28,6 +33,9 @@ pub trait StatusSource: Send + Sync + 'static {
 
 /// The answer of a [`StatusSource`].
 pub type StatusFuture<'a> = Pin<Box<dyn Future<Output = Status> + Send + 'a>>;
+
+/// The answer to [`StatusSource::pulse`].
+pub type PulseFuture<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 
 /// The daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

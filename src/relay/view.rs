@@ -10,10 +10,11 @@ use tokio::time::Instant;
 
 use super::account::Handle;
 use super::expiry::Perishable;
+use super::pulse::Pulse;
 use crate::admin::{
     AccountState, AccountStatus, ClientStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus,
-    PaceReport, QueueStatus, SignInReport, Status, StatusFuture, StatusSource, TokenReport,
-    TokenState, wall,
+    PaceReport, PulseFuture, QueueStatus, SignInReport, Status, StatusFuture, StatusSource,
+    TokenReport, TokenState, wall,
 };
 use crate::delivery::{self, Quota};
 use crate::listener::{Address, Routing, Sessions};
@@ -52,6 +53,8 @@ pub struct View {
     pub queue: Queue,
     /// Of all listeners.
     pub sessions: Sessions,
+    /// Whether it lives.
+    pub pulse: Pulse,
     shown: watch::Sender<Arc<Shown>>,
     /// The day on which each account's credential runs out, where one is known.
     ends: Mutex<BTreeMap<String, Date>>,
@@ -71,11 +74,12 @@ pub struct Shown {
 }
 
 impl View {
-    pub(super) fn new(queue: Queue, sessions: Sessions) -> Self {
+    pub(super) fn new(queue: Queue, sessions: Sessions, pulse: Pulse) -> Self {
         Self {
             started_at: Timestamp::now(),
             queue,
             sessions,
+            pulse,
             shown: watch::Sender::default(),
             ends: Mutex::default(),
         }
@@ -84,6 +88,11 @@ impl View {
     /// The parts as they are now.
     pub fn now(&self) -> Arc<Shown> {
         Arc::clone(&self.shown.borrow())
+    }
+
+    /// Whether it takes mail, or will in a moment; it ends otherwise.
+    pub fn is_serving(&self) -> bool {
+        self.pulse.is_serving()
     }
 
     /// Tells when a reload has exchanged parts.
@@ -149,6 +158,10 @@ impl StatusSource for View {
                 clients: ClientStatus::all(&self.queue),
             }
         })
+    }
+
+    fn pulse(&self) -> PulseFuture<'_> {
+        Box::pin(self.pulse.check())
     }
 
     fn renew(&self, account: &str) -> bool {
