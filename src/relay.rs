@@ -7,6 +7,7 @@ mod account;
 mod expiry;
 mod local_mail;
 mod parts;
+mod pulse;
 mod reload;
 mod reroute;
 mod silence;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use jiff::Zoned;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{PartError, Settings};
@@ -33,11 +34,13 @@ use crate::tls::TlsError;
 use crate::{admin, alert};
 
 use parts::{Next, Parts};
+use pulse::{Asks, Phase};
 use reload::Request;
 
 pub use account::Handle;
 pub use expiry::Perishable;
 pub use local_mail::LocalMail;
+pub use pulse::Pulse;
 pub use reload::{Changes, Refused, ReloadError, Reloader};
 pub use view::{AccountView, Shown, View};
 
@@ -119,6 +122,7 @@ pub struct Relay {
     next: Next,
     reloader: Reloader,
     requests: mpsc::Receiver<Request>,
+    asks: Asks,
 }
 
 impl Relay {
@@ -131,7 +135,8 @@ impl Relay {
             cut: CancellationToken::new(),
             grace: GRACE,
         };
-        let mut parts = Parts::new(queue, stop, inherited);
+        let (pulse, asks) = Pulse::new(queue.clone());
+        let mut parts = Parts::new(queue, stop, inherited, pulse);
         let next = parts.prepare(settings).await?;
         let shown = parts.shown(&next);
         parts.publish(settings, &shown).await;
@@ -142,6 +147,7 @@ impl Relay {
             next,
             reloader,
             requests,
+            asks,
         })
     }
 
@@ -169,6 +175,7 @@ impl Relay {
             next,
             reloader,
             mut requests,
+            mut asks,
         } = self;
         // Its other holders decide how long there may be requests.
         drop(reloader);
@@ -183,8 +190,9 @@ impl Relay {
         let end_of = |path: &Path| oauth::certificate_end(path).ok();
         housekeeping.spawn(expiry::watch(view, end_of, Zoned::now));
         housekeeping.spawn(silence::watch(Arc::clone(&parts.view)));
-        let ended = serve(&mut parts, &mut requests, &stop, &queue).await;
-        drop(requests);
+        let ended = serve(&mut parts, &mut requests, &mut asks, &stop).await;
+        parts.view.pulse.enter(Phase::Ending(Instant::now()));
+        drop((requests, asks));
         drain(&mut parts).await;
         housekeeping.shutdown().await;
         parts.answers.cancel();
@@ -212,13 +220,17 @@ async fn open_queue(settings: &Settings) -> Result<Queue, StartError> {
 async fn serve(
     parts: &mut Parts,
     requests: &mut mpsc::Receiver<Request>,
+    asks: &mut Asks,
     stop: &CancellationToken,
-    queue: &Queue,
 ) -> Result<(), RunError> {
+    let queue = parts.queue.clone();
+    let pulse = parts.view.pulse.clone();
     let mut latched = pin!(queue.latched());
     loop {
+        pulse.enter(Phase::Serving);
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
+            Some(ask) = asks.recv() => drop(ask.send(())),
             () = &mut latched => return Err(RunError::Latched),
             Some(ended) = parts.taking.join_next() => is_sound(ended)?,
             Some(ended) = parts.sending.join_next() => is_sound(ended)?,
@@ -228,6 +240,7 @@ async fn serve(
                 }
             }
             Some(request) = requests.recv() => {
+                pulse.enter(Phase::Changing(Instant::now()));
                 let prepared = tokio::select! {
                     biased;
                     () = stop.cancelled() => return Ok(()),

@@ -5,7 +5,6 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -128,43 +127,6 @@ async fn mail_of_an_account_that_is_gone_is_named_at_the_start_and_after_a_reloa
     daemon.signal(Signal::HUP);
     within("delivery", bench.sandbox.control().wait_for_messages(1)).await;
     assert!(daemon.terminate().success());
-}
-
-#[tokio::test]
-async fn the_service_manager_is_told_of_each_step() {
-    let bench = Bench::new().await;
-    let path = bench.folder.path().join("notify");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    socket
-        .set_read_timeout(Some(Duration::from_mins(1)))
-        .unwrap();
-    let heard = || {
-        let mut octets = [0; 4096];
-        let length = socket.recv(&mut octets).unwrap();
-        String::from_utf8_lossy(&octets[..length]).into_owned()
-    };
-    let mut command = exorelay(&bench.config);
-    command.env("NOTIFY_SOCKET", &path);
-    let daemon = Daemon::start_as(command, &bench.config);
-    assert_eq!(heard(), "READY=1\n");
-    for (text, outcome) in [
-        (bench.text(""), "running with the settings reloaded last"),
-        ("[queue\n".to_owned(), "settings not reloaded (1 to correct"),
-    ] {
-        bench.write(&text);
-        daemon.signal(Signal::HUP);
-        let reloading = heard();
-        assert!(
-            reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="),
-            "{reloading}"
-        );
-        let ready = heard();
-        assert!(ready.starts_with("READY=1\nSTATUS="), "{ready}");
-        assert!(ready.contains(outcome), "{ready}");
-    }
-    daemon.signal(Signal::TERM);
-    assert_eq!(heard(), "STOPPING=1\n");
-    assert!(daemon.ended().success());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

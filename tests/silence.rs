@@ -1,9 +1,5 @@
 //! A device that stops sending is missed, once, and found again: the real daemon, with its open time put forward.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test's helpers fail as tests do"
-)]
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as tests do")]
 
 mod support;
 

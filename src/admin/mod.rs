@@ -52,8 +52,8 @@ pub use clients::ClientStatus;
 pub use http::{HttpBindError, HttpPort, HttpServer};
 pub use protocol::{
     AccountState, AccountStatus, CommitStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus,
-    PaceReport, QueueStatus, Reception, SignInReport, Status, StatusFuture, StatusSource,
-    TokenReport, TokenState,
+    PaceReport, PulseFuture, QueueStatus, Reception, SignInReport, Status, StatusFuture,
+    StatusSource, TokenReport, TokenState,
 };
 pub use server::{BindError, Server};
 pub(crate) use snapshot::wall;

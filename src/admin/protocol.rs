@@ -32,6 +32,11 @@ pub trait StatusSource: Send + Sync + 'static {
     /// How it did lately.
     fn timeline(&self) -> Arc<Timeline>;
 
+    /// Whether the daemon lives, and if not what of it does not. What is away or full does not matter here.
+    fn pulse(&self) -> PulseFuture<'_> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Has a new token of the account asked for; whether there is such an account. Does not wait for the
     /// token.
     fn renew(&self, account: &str) -> bool;
@@ -48,6 +53,9 @@ pub struct Reception {
 
 /// The answer of a [`StatusSource`].
 pub type StatusFuture<'a> = Pin<Box<dyn Future<Output = Status> + Send + 'a>>;
+
+/// The answer to [`StatusSource::pulse`].
+pub type PulseFuture<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 
 /// The daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

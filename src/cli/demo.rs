@@ -80,7 +80,7 @@ fn demonstrate(args: &Args) -> Result<(), CliError> {
         let stop = CancellationToken::new();
         tokio::spawn(Signals::catch()?.stop(stop.clone()));
         let (ready, view) = oneshot::channel();
-        let daemon = serve(&loaded, Inherited::default(), stop.clone(), |relay| {
+        let daemon = serve(&loaded, Inherited::default(), stop.clone(), |relay, _| {
             drop(ready.send(relay.view()));
         });
         let show = async {

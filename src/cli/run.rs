@@ -1,9 +1,10 @@
 //! `exorelay run`: the daemon.
 
+mod service;
+
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sd_notify::NotifyState;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,8 @@ use crate::listener::Inherited;
 use crate::queue::OpenError;
 use crate::relay::{Changes, Refused, Relay, ReloadError, Reloader, RunError, StartError};
 use crate::telemetry;
+
+use service::Service;
 
 /// Run the daemon in the foreground: for systemd, or a terminal
 ///
@@ -46,8 +49,9 @@ fn daemon(context: &Context, loaded: &Loaded) -> Result<(), CliError> {
         // Before anything else: a signal that nobody catches yet would end the daemon.
         let signals = Signals::catch()?;
         let stop = CancellationToken::new();
-        serve(loaded, inherited, stop.clone(), |relay| {
+        serve(loaded, inherited, stop.clone(), |relay, service| {
             let obedience = Obedience {
+                service: service.clone(),
                 context: context.clone(),
                 stop,
                 hurry: relay.hurry(),
@@ -74,6 +78,7 @@ fn raise_descriptor_limit() {
 
 /// What signals lead to.
 struct Obedience {
+    service: Service,
     context: Context,
     stop: CancellationToken,
     hurry: CancellationToken,
@@ -97,14 +102,11 @@ impl Obedience {
 
     async fn reload(&self) {
         tracing::info!("reading the settings again");
-        match NotifyState::monotonic_usec_now() {
-            Ok(now) => notify(&[NotifyState::Reloading, now]),
-            Err(error) => tracing::debug!(%error, "the service manager was not told"),
-        }
-        let status = match self.go_over().await {
+        service::reloading();
+        let remark = match self.go_over().await {
             Ok(changes) => {
                 tracing::info!(%changes, "settings reloaded");
-                "running with the settings reloaded last".to_owned()
+                None
             }
             Err(error) => {
                 for line in error.lines() {
@@ -115,14 +117,13 @@ impl Obedience {
                         "settings not reloaded, those from before stay in force"
                     );
                 }
-                format!(
+                Some(format!(
                     "settings not reloaded ({} to correct, see the log), those from before stay in force",
                     error.lines().count()
-                )
+                ))
             }
         };
-        // It is ready either way, and the service manager has no word for a reload that was refused.
-        notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
+        self.service.reloaded(remark);
     }
 
     async fn go_over(&self) -> Result<Changes, CliError> {
@@ -162,11 +163,10 @@ pub(super) async fn serve(
     loaded: &Loaded,
     inherited: Inherited,
     stop: CancellationToken,
-    ready: impl FnOnce(&Relay),
+    ready: impl FnOnce(&Relay, &Service),
 ) -> Result<(), CliError> {
-    let relay = Relay::open(&loaded.settings, inherited)
-        .await
-        .map_err(|error| cannot_start(&error))?;
+    let relay = service::opening(Relay::open(&loaded.settings, inherited)).await;
+    let relay = relay.map_err(|error| cannot_start(&error))?;
     let view = relay.view();
     let shown = view.now();
     for (name, address) in &shown.listeners {
@@ -181,15 +181,16 @@ pub(super) async fn serve(
         accounts = shown.accounts.len(),
         "ready"
     );
-    notify(&[NotifyState::Ready]);
-    ready(&relay);
-    drop((view, shown));
+    let service = Service::new(view);
+    service.ready();
+    ready(&relay, &service);
+    drop((service, shown));
     tokio::spawn({
         let stop = stop.clone();
         async move {
             stop.cancelled().await;
             tracing::info!("stopping: transactions and attempts under way are finished first");
-            notify(&[NotifyState::Stopping]);
+            service::stopping().await;
         }
     });
     let ended = relay.run(stop).await;
@@ -229,11 +230,5 @@ fn exit_of(reason: &StartError) -> Exit {
         | StartError::Admin(_)
         | StartError::Http(_)
         | StartError::Interrupted(_) => Exit::Failed,
-    }
-}
-
-fn notify(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "the service manager was not told");
     }
 }

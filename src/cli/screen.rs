@@ -1,5 +1,6 @@
 //! A terminal whose whole screen is drawn anew, and that is as it was afterwards.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetwinsize};
@@ -18,6 +19,7 @@ const SIZE: (usize, usize) = (80, 24);
 /// Ours until it is dropped.
 #[derive(Debug)]
 pub(super) struct Screen {
+    output: io::Stdout,
     /// What is typed is not shown, and not left for the shell.
     _silence: Option<Silence>,
 }
@@ -37,33 +39,37 @@ impl Screen {
         } else {
             None
         };
-        let screen = Self { _silence: silence };
-        write(ENTER).map_err(|error| CliError::output(&error))?;
+        let mut screen = Self {
+            output: io::stdout(),
+            _silence: silence,
+        };
+        let written = screen.write(ENTER);
+        written.map_err(|error| CliError::output(&error))?;
         Ok(screen)
     }
 
     /// As much of `lines` as there is room for. Whatever they hold, it does not steer the terminal.
     pub(super) fn draw(&mut self, lines: &[String]) -> Result<(), CliError> {
-        let size = tcgetwinsize(io::stdout()).ok();
+        let size = tcgetwinsize(&self.output).ok();
         let size = size.map(|size| (usize::from(size.ws_col), usize::from(size.ws_row)));
         let size = size.filter(|(columns, rows)| *columns > 0 && *rows > 0);
         let frame = frame(lines, size.unwrap_or(SIZE));
-        write(&frame).map_err(|error| CliError::output(&error))
+        let written = self.write(&frame);
+        written.map_err(|error| CliError::output(&error))
+    }
+
+    /// At once, so that nothing flickers.
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        self.output.write_all(text.as_bytes())?;
+        self.output.flush()
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
         // Nothing better can be done about a terminal that is gone.
-        let _ = write(LEAVE);
+        let _ = self.write(LEAVE);
     }
-}
-
-/// At once, so that nothing flickers.
-fn write(text: &str) -> io::Result<()> {
-    let mut output = io::stdout().lock();
-    output.write_all(text.as_bytes())?;
-    output.flush()
 }
 
 /// Each line in its row, in place of the one that was there; nothing is left of what was below.
@@ -76,10 +82,11 @@ fn frame(lines: &[String], (columns, rows): (usize, usize)) -> String {
     // By numbers, as it depends on the terminal's modes what a line end does.
     for (row, line) in (1..).zip(shown) {
         let text = cut(&harmless(line), columns);
-        frame.push_str(&format!("\x1b[{row};1H\x1b[2K{text}"));
+        // Writing to a `String` cannot fail.
+        let _ = write!(frame, "\x1b[{row};1H\x1b[2K{text}");
     }
     if lines.len() < rows {
-        frame.push_str(&format!("\x1b[{};1H\x1b[J", lines.len() + 1));
+        let _ = write!(frame, "\x1b[{};1H\x1b[J", lines.len() + 1);
     }
     frame
 }

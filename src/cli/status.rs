@@ -309,14 +309,13 @@ fn watched_line(clients: &[ClientStatus]) -> Option<String> {
     let watched = clients.iter().filter(is_watched).count();
     let silent = clients.iter().filter(|client| client.silent);
     let silent: Vec<&str> = silent.map(|client| client.name.as_str()).collect();
-    let mut line = format!("clients: {watched} watched");
-    if !silent.is_empty() {
-        line.push_str(&format!(
-            ", {} silent ({})",
-            silent.len(),
+    let line = match silent.len() {
+        0 => format!("clients: {watched} watched"),
+        many => format!(
+            "clients: {watched} watched, {many} silent ({})",
             silent.join(", ")
-        ));
-    }
+        ),
+    };
     (watched > 0).then_some(line)
 }
 

@@ -54,6 +54,7 @@ mod opening;
 mod owing;
 mod pool;
 mod presented;
+mod pulse;
 mod query;
 mod records;
 mod reroute;

@@ -57,6 +57,10 @@ pub(super) enum Op {
     Incidents {
         answer: Answer<()>,
     },
+    /// Answered at once, before anything is stored: whoever asks wants to know whether the writer lives.
+    Pulse {
+        answer: oneshot::Sender<()>,
+    },
     /// Leases were dropped, or incidents are to be stored.
     Look,
     Close,
@@ -85,7 +89,7 @@ impl Op {
             }
             Self::Reroute { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Denied { answer, .. } => drop(answer.send(Err(error.clone()))),
-            Self::Look | Self::Close => {}
+            Self::Pulse { .. } | Self::Look | Self::Close => {}
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::queue::lock::{FolderLock, LockError};
 use crate::queue::op::Op;
 use crate::queue::opening::{make_folder, newest_id, node_of, sweep_content, waiting};
 use crate::queue::pool::pool_members;
+use crate::queue::pulse::Heart;
 use crate::queue::writer;
 use crate::queue::{
     Backoff, CommitCounts, Draft, DraftError, Full, Incidents, Leased, Limits, OpenError, Reader,
@@ -100,6 +101,7 @@ pub(super) struct Shared {
     pub(super) denied: DeniedSenders,
     pub(super) clients: Clients,
     pub(super) heard: heard::Ledger,
+    pub(super) heart: Heart,
     /// Leases that were dropped; the writer makes them ready again with its next batch.
     pub(super) dropped_leases: Mutex<Vec<Dropped>>,
     /// By account.
@@ -224,6 +226,7 @@ impl Queue {
             denied: DeniedSenders::load(&connection)?,
             clients: clients::load(&connection)?,
             heard: heard::load(&connection)?,
+            heart: Heart::default(),
             dropped_leases: Mutex::new(void),
             senders: Mutex::default(),
             nudge: ops.downgrade(),

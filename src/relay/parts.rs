@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::StartError;
 use super::account::{self, Opened, Running, Shares, Trusted};
 use super::local_mail::Published;
+use super::pulse::Pulse;
 use super::reload::{Changes, Refused};
 use super::view::{Shown, View};
 use crate::admin;
@@ -122,13 +123,14 @@ impl Door {
 }
 
 impl Parts {
-    pub(super) fn new(queue: Queue, stop: Stop, inherited: Inherited) -> Self {
+    pub(super) fn new(queue: Queue, stop: Stop, inherited: Inherited, pulse: Pulse) -> Self {
         let sessions = Sessions::within_limits();
         Self {
             view: Arc::new(View::new(
                 queue.clone(),
                 sessions.clone(),
                 stop.drain.clone(),
+                pulse,
             )),
             sessions,
             queue,

@@ -40,7 +40,7 @@ pub(super) async fn watch(view: Arc<View>) {
         tokio::select! {
             () = due => {}
             () = is_heard.notified() => {}
-            changed = changes.changed() => if changed.is_err() {
+            reloaded = changes.changed() => if reloaded.is_err() {
                 return;
             }
         }
@@ -73,7 +73,7 @@ fn look(
     for one in heard.iter().filter(|one| one.is_silent()) {
         // Once is enough, also when it is open since before a restart.
         if open.remove(&one.section.name).is_none() {
-            tell(incidents, finding(one, seen(&one.section.name).as_ref()));
+            tell(incidents, &finding(one, seen(&one.section.name).as_ref()));
             said.push(one.section.name.clone());
         }
     }
@@ -93,7 +93,7 @@ fn look(
     said
 }
 
-fn tell(incidents: &Incidents, finding: Finding) {
+fn tell(incidents: &Incidents, finding: &Finding) {
     let (id, news) = incidents.found(finding.clone(), true);
     if matches!(news, News::Opened | News::Reopened) {
         let event = telemetry::Silence {
@@ -133,21 +133,16 @@ fn reason(heard: &Heard, seen: Option<&ClientRecord>) -> String {
         (Some(at), _) => format!("the last on {}", minute(at)),
         (None, _) => "and none before".to_owned(),
     };
-    let mut reason = format!("no message from {network} for {after}, {last}");
     let is_later = |at: Timestamp| heard.last_message_at.is_none_or(|last| last < at);
     // It is there: the trouble is another one.
-    if let Some(seen) = seen.filter(|seen| is_later(seen.last_seen)) {
-        let client = &seen.client;
-        reason.push_str(&format!(
-            "; {client} connected on {}",
-            minute(seen.last_seen)
-        ));
-        let refusal = seen.refusals.first();
-        if let Some(refusal) = refusal.filter(|refusal| is_later(refusal.last_at)) {
-            reason.push_str(&format!(" and was refused: {}", refusal.reply));
-        }
-    }
-    reason
+    let seen = seen.filter(|seen| is_later(seen.last_seen));
+    let connected =
+        seen.map(|seen| format!("; {} connected on {}", seen.client, minute(seen.last_seen)));
+    let refusal = seen.and_then(|seen| seen.refusals.first());
+    let refusal = refusal.filter(|refusal| is_later(refusal.last_at));
+    let refused = refusal.map(|refusal| format!(" and was refused: {}", refusal.reply));
+    let more: String = connected.into_iter().chain(refused).collect();
+    format!("no message from {network} for {after}, {last}{more}")
 }
 
 fn minute(at: Timestamp) -> impl std::fmt::Display {

@@ -12,10 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::account::Handle;
 use super::expiry::Perishable;
+use super::pulse::Pulse;
 use crate::admin::{
     AccountState, AccountStatus, ClientStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus,
-    PaceReport, QueueStatus, Reception, SignInReport, Status, StatusFuture, StatusSource, Timeline,
-    TokenReport, TokenState, wall,
+    PaceReport, PulseFuture, QueueStatus, Reception, SignInReport, Status, StatusFuture,
+    StatusSource, Timeline, TokenReport, TokenState, wall,
 };
 use crate::config::machine_name;
 use crate::delivery::{self, Quota};
@@ -60,6 +61,8 @@ pub struct View {
     /// Cancelled when the relay stops.
     drain: CancellationToken,
     machine: String,
+    /// Whether it lives.
+    pub pulse: Pulse,
     shown: watch::Sender<Arc<Shown>>,
     /// The day on which each account's credential runs out, where one is known.
     ends: Mutex<BTreeMap<String, Date>>,
@@ -81,7 +84,12 @@ pub struct Shown {
 }
 
 impl View {
-    pub(super) fn new(queue: Queue, sessions: Sessions, drain: CancellationToken) -> Self {
+    pub(super) fn new(
+        queue: Queue,
+        sessions: Sessions,
+        drain: CancellationToken,
+        pulse: Pulse,
+    ) -> Self {
         Self {
             started_at: Timestamp::now(),
             queue,
@@ -89,6 +97,7 @@ impl View {
             timeline: Arc::default(),
             drain,
             machine: machine_name(),
+            pulse,
             shown: watch::Sender::default(),
             ends: Mutex::default(),
         }
@@ -97,6 +106,11 @@ impl View {
     /// The parts as they are now.
     pub fn now(&self) -> Arc<Shown> {
         Arc::clone(&self.shown.borrow())
+    }
+
+    /// Whether it takes mail, or will in a moment; it ends otherwise.
+    pub fn is_serving(&self) -> bool {
+        self.pulse.is_serving()
     }
 
     /// Tells when a reload has exchanged parts.
@@ -181,6 +195,10 @@ impl StatusSource for View {
 
     fn timeline(&self) -> Arc<Timeline> {
         Arc::clone(&self.timeline)
+    }
+
+    fn pulse(&self) -> PulseFuture<'_> {
+        Box::pin(self.pulse.check())
     }
 
     fn renew(&self, account: &str) -> bool {

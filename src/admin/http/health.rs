@@ -3,7 +3,7 @@
 //! ```text
 //! GET /healthz   the process answers
 //! GET /readyz    mail is accepted; else 503 and why not, a reason a line
-//! GET /livez     the queue gets on with its work; else 503
+//! GET /livez     the daemon gets on with its work; else 503 and what does not
 //! ```
 
 use std::sync::Arc;
@@ -23,12 +23,12 @@ use tokio::time::{Instant, timeout};
 use crate::admin::one_line;
 use crate::admin::protocol::StatusSource;
 use crate::admin::routes::Answers;
-use crate::queue::{Queue, StorageError};
+use crate::queue::Queue;
 
-/// How long the queue may take to come round. A disk that takes longer for one sync does not take mail.
+/// Each part of the daemon has a shorter time.
 const PULSE_MAX: Duration = Duration::from_secs(10);
 
-/// However often it is asked for, the queue is not asked more often.
+/// However often it is asked for, the daemon is not asked more often.
 const PULSE_LIFE: Duration = Duration::from_secs(1);
 
 /// None: it is well.
@@ -38,7 +38,7 @@ type Verdict = Vec<String>;
 pub(super) struct Health {
     queue: Queue,
     source: Arc<dyn StatusSource>,
-    /// When the queue was last asked, and what it said.
+    /// When the daemon was last asked, and what it said.
     pulse: Arc<Mutex<Option<(Instant, Verdict)>>>,
 }
 
@@ -94,7 +94,7 @@ impl Health {
         reasons
     }
 
-    /// Whether the queue's writer comes round; that the runtime does is shown by every answer.
+    /// What the watchdog of a service manager goes by, too.
     pub(super) async fn pulse(&self) -> Verdict {
         // Whoever comes meanwhile waits, and gets the same.
         let mut last = self.pulse.lock().await;
@@ -103,14 +103,11 @@ impl Health {
         {
             return verdict.clone();
         }
-        let verdict = match timeout(PULSE_MAX, self.queue.incidents().stored()).await {
-            Ok(Err(error @ (StorageError::Closed | StorageError::Latched))) => {
-                vec![one_line(&error)]
-            }
-            // A disk that is full is no reason to be started anew.
-            Ok(_) => Vec::new(),
+        let verdict = match timeout(PULSE_MAX, self.source.pulse()).await {
+            Ok(Ok(())) => Vec::new(),
+            Ok(Err(what)) => vec![what],
             Err(_) => vec![format!(
-                "the queue has not come round for {} s",
+                "the daemon has not come round for {} s",
                 PULSE_MAX.as_secs()
             )],
         };

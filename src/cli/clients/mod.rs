@@ -17,7 +17,7 @@ use crate::queue::ClientRecord;
 
 /// Show what each client needed to get its mail in, and the [client.NAME] section it wants
 ///
-/// Those with silent_after come first, with their last message; then all, those seen last before the others. From the daemon when it runs, and from its folder when not. Clients are
+/// Those with `silent_after` come first, with their last message; then all, those seen last before the others. From the daemon when it runs, and from its folder when not. Clients are
 /// forgotten like delivered mail, and of more than a thousand those unseen for longest.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -32,18 +32,15 @@ pub(super) fn from_folder(settings: &Settings, heard: &[Heard]) -> Vec<ClientSta
 pub(in crate::cli) fn line(client: &ClientStatus, now: Timestamp) -> Option<String> {
     let silent_after = Duration::from_secs(client.silent_after_seconds?);
     let quiet = i64::try_from(client.quiet_seconds.unwrap_or_default()).unwrap_or(i64::MAX);
-    let mut line = format!("[client.{}] {}: ", client.name, client.network);
-    if client.silent {
-        line.push_str(&format!("SILENT, no message for {}, ", span(quiet)));
-    }
-    match client.last_message_at {
-        Some(at) => line.push_str(&format!(
-            "last message {} ago ({})",
-            since(at, now),
-            local_time(at)
-        )),
-        None => line.push_str("no message yet"),
-    }
-    line.push_str(&format!(", silent_after {}", shown_duration(silent_after)));
-    Some(line)
+    let silent = client
+        .silent
+        .then(|| format!("SILENT, no message for {}", span(quiet)));
+    let last = match client.last_message_at {
+        Some(at) => format!("last message {} ago ({})", since(at, now), local_time(at)),
+        None => "no message yet".to_owned(),
+    };
+    let after = format!("silent_after {}", shown_duration(silent_after));
+    let parts: Vec<_> = silent.into_iter().chain([last, after]).collect();
+    let ClientStatus { name, network, .. } = client;
+    Some(format!("[client.{name}] {network}: {}", parts.join(", ")))
 }

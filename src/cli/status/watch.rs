@@ -117,7 +117,7 @@ async fn draw(settings: &Settings, interval: Duration) -> Result<(), CliError> {
             }
             _ = resized.recv() => {}
             look = &mut next => {
-                shown.take(look, Timestamp::now());
+                shown.take(&look, Timestamp::now());
                 next.set(after(interval));
             }
         }
@@ -174,7 +174,7 @@ struct Shown {
 }
 
 impl Shown {
-    fn take(&mut self, look: Look, now: Timestamp) {
+    fn take(&mut self, look: &Look, now: Timestamp) {
         let since = self.trouble.as_ref().map_or(now, |(_, since)| *since);
         self.trouble = look.trouble.as_ref().map(|error| (words(error), since));
         // What a folder tells is less, but true: mail can be waiting in it.
@@ -224,12 +224,12 @@ mod tests {
             found: Some(Found::Folder(Counts::default())),
             trouble: Some(CliError::new(Exit::Failed, "no daemon runs")),
         };
-        shown.take(folder(), begun);
+        shown.take(&folder(), begun);
         let silent = Look {
             found: None,
             trouble: Some(CliError::new(Exit::TryAgain, "it hangs")),
         };
-        shown.take(silent, at("2026-11-20T10:00:05Z"));
+        shown.take(&silent, at("2026-11-20T10:00:05Z"));
         assert_eq!(
             shown.lines(every, at("2026-11-20T10:00:12Z"), &zone),
             [
@@ -243,7 +243,7 @@ mod tests {
             trouble: None,
             ..folder()
         };
-        shown.take(back, at("2026-11-20T10:00:14Z"));
+        shown.take(&back, at("2026-11-20T10:00:14Z"));
         assert_eq!(
             shown.lines(every, at("2026-11-20T10:00:14Z"), &zone),
             ["10:00:14, every 2s; Ctrl-C ends", "queue: nothing waits"]

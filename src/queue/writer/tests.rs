@@ -1,11 +1,11 @@
 //! Batches in which something fails, on a real database.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::sync::oneshot::Receiver;
-
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::Receiver;
 
 use super::*;
 use crate::queue::Leased;

@@ -51,7 +51,7 @@ async fn one_incident_opens_and_outlives_a_restart() {
     let queue = start(&time, &folder, &sections[1..]);
     time.pass(DAY);
     queue.set_sections(&sections);
-    time.pass(2 * DAY - Duration::from_secs(1));
+    time.pass(Duration::from_secs(2 * 86_400 - 1));
     assert!(look_at(&queue).is_empty());
     time.pass(Duration::from_secs(1));
     assert_eq!(look_at(&queue), ["lobby"]);
