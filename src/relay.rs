@@ -9,6 +9,7 @@ mod local_mail;
 mod parts;
 mod reload;
 mod reroute;
+mod silence;
 mod stray;
 mod view;
 
@@ -66,6 +67,9 @@ pub enum StartError {
     /// The admin socket.
     #[error(transparent)]
     Admin(#[from] admin::BindError),
+    /// The port of `admin.http`.
+    #[error(transparent)]
+    Http(#[from] admin::HttpBindError),
     /// Certificates of an account.
     #[error("account.{account}.smtp.ca_file: {source}")]
     Tls {
@@ -176,6 +180,7 @@ impl Relay {
         let view = Arc::clone(&parts.view);
         let end_of = |path: &Path| oauth::certificate_end(path).ok();
         housekeeping.spawn(expiry::watch(view, end_of, Zoned::now));
+        housekeeping.spawn(silence::watch(Arc::clone(&parts.view)));
         let ended = serve(&mut parts, &mut requests, &stop, &queue).await;
         drop(requests);
         drain(&mut parts).await;
@@ -183,7 +188,7 @@ impl Relay {
         parts.answers.cancel();
         while let Some(answered) = parts.answering.join_next().await {
             if let Ok(Err(error)) = answered {
-                tracing::warn!(%error, "the admin socket broke");
+                tracing::warn!(%error, "an admin server broke");
             }
         }
         // The last holders of the queue but for tasks that were given up.
@@ -217,7 +222,7 @@ async fn serve(
             Some(ended) = parts.sending.join_next() => is_sound(ended)?,
             Some(answered) = parts.answering.join_next() => {
                 if let Err(error) = is_sound(answered)? {
-                    tracing::error!(%error, "the admin socket broke; status and queue commands need a restart");
+                    tracing::error!(%error, "an admin server broke; status and queue commands, or the status page, need a restart");
                 }
             }
             Some(request) = requests.recv() => {
@@ -251,6 +256,7 @@ fn is_sound<T>(ended: Result<T, JoinError>) -> Result<T, RunError> {
 
 /// No new session, no new attempt; those under way get the grace period, unless somebody hurries.
 async fn drain(parts: &mut Parts) {
+    parts.queue.set_open(false);
     parts.stop.drain.cancel();
     let hurry = parts.stop.cut.clone();
     let (taking, sending) = (&mut parts.taking, &mut parts.sending);

@@ -1,21 +1,45 @@
 //! What operators read: the log with the one vocabulary of a message's life, and counts.
 //!
 //! Every life event is written by one function here, so that a queue id alone retrieves the whole
-//! story and scripts can rely on the words: `received`, `attempt`, `delivered`, `deferred`,
-//! `failed`, `expired`, `notice`, `incident`.
+//! story and scripts can rely on the words ([`life`]). Any thread may say something and none of them waits
+//! for whoever reads it: records go through an outbox to a thread that gives them their form and
+//! writes them. docs/logging.md is the operator's side of it.
 
-use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, reload};
 
+mod counters;
+mod filter;
 mod histogram;
+mod incident;
+mod journal;
+mod json;
+mod layer;
+pub mod life;
+mod outbox;
+mod record;
+mod repetition;
+mod silence;
+mod sink;
+mod text;
 
+pub use counters::{Codes, Counters, Fate, OTHERS, Series, counters};
+pub use filter::Filter;
 pub use histogram::{Bucket, Distribution, Histogram};
+pub use incident::Incident;
+use layer::Layer;
+pub use life::{Act, Attempted, Notice, Received};
+use outbox::Outbox;
+use sink::{Form, Sink};
+
+/// A reader that hangs keeps the program from its end for no longer.
+const FLUSH_MAX: Duration = Duration::from_secs(2);
+pub use silence::Silence;
 
 /// An error with its causes, in one line.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
@@ -37,360 +61,79 @@ pub enum Format {
     Text,
     /// One JSON object a line.
     Json,
+    /// Fields in systemd's journal.
+    Journald,
 }
 
-/// The filter in force; there is one log in a process.
-static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+/// There is one log in a process.
+#[derive(Debug)]
+struct Log {
+    filter: reload::Handle<Targets, Registry>,
+    form: Form,
+    outbox: Arc<Outbox>,
+}
 
-/// Sends the log to standard error. A second call changes nothing.
+static LOG: OnceLock<Log> = OnceLock::new();
+
+/// Begins the log. A second call changes nothing.
+///
+/// Until [`flush`] the last lines may not be written.
 pub fn init(filter: &Filter, format: Format) {
     let (filter, handle) = reload::Layer::new(filter.0.clone());
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
+    let outbox = Arc::new(Outbox::default());
+    let layer = Layer(Arc::clone(&outbox));
     let registry = tracing_subscriber::registry().with(filter);
-    let begun = match format {
-        Format::Text => registry.with(layer).try_init(),
-        Format::Json => registry.with(layer.json()).try_init(),
+    if registry.with(layer).try_init().is_err() {
+        return;
+    }
+    let form = Form::new(format);
+    let mut sink = Sink::standard_error(form.clone());
+    let writer = Arc::clone(&outbox);
+    let begun = std::thread::Builder::new()
+        .name("log".into())
+        .spawn(move || writer.write_all(|record| sink.write(record)));
+    if let Err(error) = begun {
+        // Nothing else will have a thread either, and says so at its end.
+        eprintln!("exorelay: there is no log: {error}");
+    }
+    let log = Log {
+        filter: handle,
+        form,
+        outbox,
     };
-    if begun.is_ok() {
-        let _ = FILTER.set(handle);
+    if LOG.set(log).is_ok() {
         std::panic::set_hook(Box::new(log_panic));
     }
 }
 
-/// A defect, in the form of all other lines: the program may well go on.
+/// Waits until what was said is written, unless its reader takes too long.
+pub fn flush() {
+    if let Some(log) = LOG.get() {
+        log.outbox.flush(FLUSH_MAX);
+    }
+}
+
+/// A defect, in the form of all other lines: the program may well go on, or may be at its end.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic
         .location()
         .map(ToString::to_string)
         .unwrap_or_default();
-    let text = panic.payload_as_str().unwrap_or_default();
-    tracing::error!(location, panic = ?text, "the program has a defect, please report it");
+    let panic = panic.payload_as_str().unwrap_or_default();
+    tracing::error!(
+        location,
+        panic,
+        "the program has a defect, please report it"
+    );
+    flush();
 }
 
-/// Logs from now on what `filter` lets through. Nothing happens where [`init`] was not called: the log
-/// is somebody else's.
-pub fn set_filter(filter: &Filter) {
-    if let Some(handle) = FILTER.get() {
+/// From now on what `filter` lets through is logged, in this format. Nothing happens where [`init`] was not
+/// called: the log is somebody else's.
+pub fn change(filter: &Filter, format: Format) {
+    if let Some(log) = LOG.get() {
         // Fails only when the subscriber is gone, and with it the log.
-        let _ = handle.reload(filter.0.clone());
-    }
-}
-
-/// What is logged.
-#[derive(Clone, Debug)]
-pub struct Filter(Targets);
-
-impl Filter {
-    /// `LEVEL`, or `LEVEL,PART=LEVEL` for more, or less, of some parts. What is neither is left out: the
-    /// settings have been checked.
-    pub fn parse(text: &str) -> Self {
-        let (mut own, mut parts) = (LevelFilter::INFO, Vec::new());
-        for directive in text.split(',') {
-            match directive.split_once('=') {
-                Some((part, level)) => {
-                    let level = level.trim().parse::<LevelFilter>();
-                    parts.extend(level.map(|level| (part.trim().to_owned(), level)));
-                }
-                None => own = directive.trim().parse().unwrap_or(own),
-            }
-        }
-        // Chatter of the libraries is of use only to those who ask for it.
-        let others = if own >= LevelFilter::DEBUG {
-            own
-        } else {
-            own.min(LevelFilter::WARN)
-        };
-        let targets = Targets::new()
-            .with_default(others)
-            .with_target("exorelay", own);
-        Self(targets.with_targets(parts))
-    }
-}
-
-/// A message was accepted and is on stable storage.
-#[derive(Clone, Copy, Debug)]
-pub struct Received<'a> {
-    /// The queue id.
-    pub queue_id: &'a str,
-    /// The listener's name.
-    pub listener: &'a str,
-    /// The client's address.
-    pub client: &'a str,
-    /// What the client called itself.
-    pub helo: &'a str,
-    /// Empty for the null path.
-    pub reverse_path: &'a str,
-    /// How many.
-    pub recipients: usize,
-    /// Of the content.
-    pub size_bytes: u64,
-    /// As the client or the relay wrote it.
-    pub message_id: &'a str,
-    /// The account that will send it.
-    pub account: &'a str,
-}
-
-impl Received<'_> {
-    /// Writes the event.
-    pub fn log(&self) {
-        tracing::info!(
-            queue_id = self.queue_id,
-            listener = self.listener,
-            client = self.client,
-            helo = self.helo,
-            reverse_path = self.reverse_path,
-            recipients = self.recipients,
-            size_bytes = self.size_bytes,
-            message_id = self.message_id,
-            account = self.account,
-            "received"
-        );
-    }
-}
-
-/// What an attempt led to, for the recipients it concerned.
-#[derive(Clone, Copy, Debug)]
-pub struct Attempted<'a> {
-    /// The queue id.
-    pub queue_id: &'a str,
-    /// The account it was sent with.
-    pub account: &'a str,
-    /// The host.
-    pub remote: &'a str,
-    /// How many recipients this event is about.
-    pub recipients: usize,
-    /// 1 is the first.
-    pub attempt: u32,
-    /// The remote's reply, or the failure.
-    pub reply: &'a str,
-    /// What the reply means, where one is known.
-    pub why: Option<&'a str>,
-    /// How it is mended.
-    pub remedy: Option<&'a str>,
-    /// What was changed in the message on its way.
-    pub changes: Option<&'a str>,
-}
-
-impl Attempted<'_> {
-    /// The remote has taken the message over.
-    pub fn log_delivered(&self, age: Duration) {
-        tracing::info!(
-            queue_id = self.queue_id,
-            account = self.account,
-            remote = self.remote,
-            recipients = self.recipients,
-            attempt = self.attempt,
-            age_ms = age.as_millis() as u64,
-            reply = self.reply,
-            changes = self.changes,
-            "delivered"
-        );
-    }
-
-    /// It will be tried again.
-    pub fn log_deferred(&self, retry_in: Option<Duration>) {
-        tracing::warn!(
-            queue_id = self.queue_id,
-            account = self.account,
-            remote = self.remote,
-            recipients = self.recipients,
-            attempt = self.attempt,
-            retry_in_s = retry_in.unwrap_or_default().as_secs(),
-            reply = self.reply,
-            why = self.why,
-            remedy = self.remedy,
-            changes = self.changes,
-            "deferred"
-        );
-    }
-
-    /// Refused for good; the content is kept for an operator.
-    pub fn log_failed(&self) {
-        tracing::error!(
-            queue_id = self.queue_id,
-            account = self.account,
-            remote = self.remote,
-            recipients = self.recipients,
-            attempt = self.attempt,
-            reply = self.reply,
-            why = self.why,
-            remedy = self.remedy,
-            changes = self.changes,
-            "failed"
-        );
-    }
-
-    /// Too old to be tried again; the content is kept for an operator.
-    pub fn log_expired(&self) {
-        tracing::error!(
-            queue_id = self.queue_id,
-            account = self.account,
-            remote = self.remote,
-            recipients = self.recipients,
-            attempt = self.attempt,
-            reply = self.reply,
-            why = self.why,
-            remedy = self.remedy,
-            changes = self.changes,
-            "expired"
-        );
-    }
-}
-
-/// Somebody is told that mail has failed or is late.
-#[derive(Clone, Copy, Debug)]
-pub struct Notice<'a> {
-    /// The queue id of the notice.
-    pub queue_id: &'a str,
-    /// `failed`, `delayed` or `digest`.
-    pub kind: &'a str,
-    /// The queue id of the message it tells of; how many messages, if it is a digest.
-    pub about: &'a str,
-    /// The address it goes to.
-    pub to: &'a str,
-    /// The account that sends it.
-    pub account: &'a str,
-}
-
-impl Notice<'_> {
-    /// It is in the queue.
-    pub fn log(&self) {
-        tracing::info!(
-            queue_id = self.queue_id,
-            kind = self.kind,
-            about = self.about,
-            to = self.to,
-            account = self.account,
-            "notice"
-        );
-    }
-}
-
-/// Mail does not flow, or will not for long, or does again.
-#[derive(Clone, Copy, Debug)]
-pub struct Incident<'a> {
-    /// The same from its opening to its end, also across restarts.
-    pub id: &'a str,
-    /// What is in trouble.
-    pub kind: &'a str,
-    /// The account, if it is one.
-    pub account: Option<&'a str>,
-    /// What happened, in the words of the service or of the network.
-    pub reason: &'a str,
-    /// The rule that knows it.
-    pub rule: Option<&'a str>,
-    /// What it means.
-    pub why: Option<&'a str>,
-    /// How it is mended.
-    pub remedy: Option<&'a str>,
-}
-
-impl Incident<'_> {
-    /// Mail waits; none of it is lost.
-    pub fn log_opened(&self, retry_in: Duration) {
-        tracing::error!(
-            incident = self.id,
-            kind = self.kind,
-            account = self.account,
-            retry_in_s = retry_in.as_secs(),
-            reason = self.reason,
-            rule = self.rule,
-            why = self.why,
-            remedy = self.remedy,
-            "incident opened: mail is kept until the account can send again"
-        );
-    }
-
-    /// Something else keeps it waiting now.
-    pub fn log_changed(&self, retry_in: Duration) {
-        tracing::error!(
-            incident = self.id,
-            kind = self.kind,
-            account = self.account,
-            retry_in_s = retry_in.as_secs(),
-            reason = self.reason,
-            rule = self.rule,
-            why = self.why,
-            remedy = self.remedy,
-            "incident changed: mail is still kept"
-        );
-    }
-
-    /// A bound of the queue comes near; mail is still taken in.
-    pub fn log_near(&self) {
-        tracing::warn!(
-            incident = self.id,
-            kind = self.kind,
-            reason = self.reason,
-            why = self.why,
-            remedy = self.remedy,
-            "incident opened: the queue has little room left"
-        );
-    }
-
-    /// What an account gets tokens with runs out; it still sends.
-    pub fn log_expiry_opened(&self) {
-        tracing::warn!(
-            incident = self.id,
-            kind = self.kind,
-            account = self.account,
-            reason = self.reason,
-            why = self.why,
-            remedy = self.remedy,
-            "incident opened: a credential runs out"
-        );
-    }
-
-    /// A day later it still does.
-    pub fn log_expiry(&self) {
-        tracing::warn!(
-            incident = self.id,
-            kind = self.kind,
-            account = self.account,
-            reason = self.reason,
-            why = self.why,
-            remedy = self.remedy,
-            "incident goes on: a credential runs out"
-        );
-    }
-
-    /// All is well again.
-    pub fn log_recovered(&self, lasted: Duration) {
-        tracing::info!(
-            incident = self.id,
-            kind = self.kind,
-            account = self.account,
-            lasted_s = lasted.as_secs(),
-            reason = self.reason,
-            rule = self.rule,
-            "incident recovered"
-        );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tracing::Level;
-
-    #[test]
-    fn one_part_is_shown_more_closely_and_another_less() {
-        let Filter(targets) = Filter::parse("info, exorelay::smtp=debug,exorelay::queue=off");
-        for (target, level, enabled) in [
-            ("exorelay::relay", Level::INFO, true),
-            ("exorelay::relay", Level::DEBUG, false),
-            ("exorelay::smtp::server", Level::DEBUG, true),
-            ("exorelay::queue", Level::ERROR, false),
-            ("rustls", Level::WARN, true),
-            ("rustls", Level::INFO, false),
-        ] {
-            assert_eq!(targets.would_enable(target, &level), enabled, "{target}");
-        }
-        let Filter(silent) = Filter::parse("off");
-        assert!(!silent.would_enable("exorelay", &Level::ERROR));
-        assert!(!silent.would_enable("rustls", &Level::ERROR));
+        let _ = log.filter.reload(filter.0.clone());
+        log.form.set(format);
     }
 }

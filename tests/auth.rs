@@ -281,7 +281,7 @@ async fn the_log_names_who_logs_in_and_never_a_password() {
     let mut daemon = Daemon::start(&config);
     let warning = daemon.wait_for("the certificate runs out on ");
     assert!(
-        warning.contains("WARN") && warning.contains("listener=\"local\""),
+        warning.contains("WARN") && warning.contains("listener=local"),
         "{warning}"
     );
     let mut device = daemon.client().await;
@@ -291,7 +291,8 @@ async fn the_log_names_who_logs_in_and_never_a_password() {
         .await;
     let failed = daemon.wait_for("login failed");
     assert!(
-        failed.contains("client=127.0.0.1 name=\"lobby\\nprinter\"") && !failed.contains("hunter2"),
+        failed.contains("name=\"lobby\\nprinter\" listener=local client=127.0.0.1")
+            && !failed.contains("hunter2"),
         "{failed}"
     );
     device
@@ -299,7 +300,7 @@ async fn the_log_names_who_logs_in_and_never_a_password() {
         .await;
     let done = daemon.wait_for("logged in");
     assert!(
-        done.contains("listener=\"local\" client=127.0.0.1 name=\"lobby printer\""),
+        done.contains("name=\"lobby printer\" listener=local client=127.0.0.1"),
         "{done}"
     );
     assert!(daemon.terminate().success());

@@ -114,7 +114,11 @@ fn links_lead_somewhere() {
                 continue;
             }
             let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
-            let there = root().join(&name).parent().unwrap().join(file);
+            let here = root().join(&name);
+            let there = match file {
+                "" => here,
+                _ => here.parent().unwrap().join(file),
+            };
             assert!(there.exists(), "{name}: {target}");
             let heading = anchor.replace('-', " ");
             let text = std::fs::read_to_string(&there)
@@ -151,26 +155,25 @@ fn commands_shown_are_commands_taken() {
 fn commands_of(page: &str) -> Vec<String> {
     let mut commands = Vec::new();
     let mut in_block = false;
-    for line in page.lines() {
+    // What stands between backticks may go over a line's end, and never over that of a paragraph.
+    let mut paragraph = String::new();
+    for line in page.lines().chain([""]) {
         let line = line.trim();
-        if line.starts_with("```") {
-            in_block = !in_block;
+        let is_fence = line.starts_with("```");
+        if is_fence || line.is_empty() {
+            let quoted = paragraph.split('`').skip(1).step_by(2);
+            commands.extend(quoted.map(str::to_owned));
+            paragraph.clear();
+            in_block ^= is_fence;
         } else if in_block {
-            let line = line
-                .strip_prefix("$ ")
-                .or(line.strip_prefix("# "))
-                .unwrap_or(line);
-            let line = line.strip_prefix("sudo ").unwrap_or(line);
-            commands.extend(line.starts_with("exorelay ").then(|| line.to_owned()));
+            let line = line.trim_start_matches(['$', '#', ' ']);
+            commands.push(line.strip_prefix("sudo ").unwrap_or(line).to_owned());
         } else {
-            let quoted = line.split('`').skip(1).step_by(2);
-            commands.extend(
-                quoted
-                    .filter(|text| text.starts_with("exorelay "))
-                    .map(str::to_owned),
-            );
+            paragraph.push_str(line);
+            paragraph.push(' ');
         }
     }
+    commands.retain(|text| text.starts_with("exorelay "));
     commands
 }
 

@@ -79,7 +79,7 @@ async fn a_bad_file_changes_nothing_and_a_good_one_takes_effect() {
     daemon.signal(Signal::HUP);
     let line = daemon.wait_for("settings reloaded");
     assert!(
-        line.contains("changes=listener local changed, log level changed"),
+        line.contains("changes=\"listener local changed, log level changed\""),
         "{line}"
     );
     let mut new = daemon.client().await;

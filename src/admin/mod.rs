@@ -1,4 +1,4 @@
-//! The admin interface of a running daemon: HTTP over a Unix socket.
+//! The admin interface of a running daemon: HTTP over a Unix socket, and what of it only looks over TCP.
 //!
 //! It promises to answer without disturbing mail: changes are made in small steps, and listings are read from connections of their own, a
 //! row at a time, by a bounded number of callers. It refuses to know the parts of the daemon; what
@@ -13,22 +13,26 @@
 //! POST /v1/export         queue::SelectionRequest in; for each message a line, then its content
 //! POST /v1/import         a line and the content in; the new id
 //! GET /v1/clients         an array of queue::ClientRecord
+//! GET /metrics            what is counted, for Prometheus
 //! GET /v1/senders         an array of queue::DeniedSender
 //! POST /v1/accounts/{name}/renew  the account's name; a new token is asked for, 404 where there is no such account
 //! POST /v1/senders/forget `address` and `account` in, each or none; how many `senders` were forgotten
 //! ```
 //!
 //! Everything else, and every failure, is `{"error": "..."}` with the status that fits. The routes
-//! know nothing of the socket, so that they can be bound to another address too.
+//! know nothing of the socket: those that change nothing are also at `admin.http` ([`HttpServer`]).
 
 mod accounts;
 mod cause;
 mod client;
 mod clients;
 mod hands;
+mod http;
 mod listing;
+mod metrics;
 mod peer;
 mod protocol;
+mod recent;
 mod routes;
 mod senders;
 mod server;
@@ -41,6 +45,8 @@ mod user;
 
 pub(crate) use cause::one_line;
 pub use client::{Client, ClientError};
+pub use clients::ClientStatus;
+pub use http::{HttpBindError, HttpServer};
 pub use protocol::{
     AccountState, AccountStatus, CommitStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus,
     PaceReport, QueueStatus, SignInReport, Status, StatusFuture, StatusSource, TokenReport,

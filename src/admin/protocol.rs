@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::clients::ClientStatus;
 use crate::queue::{ImportRequest, QueueId, Sidecar, Tally};
 use crate::telemetry::Bucket;
 
@@ -41,6 +42,12 @@ pub struct Status {
     pub started_at: Timestamp,
     /// Where clients connect.
     pub listeners: Vec<ListenerStatus>,
+    /// Where `admin.http` answers, with the port the system chose; none where it is off.
+    #[serde(default)]
+    pub admin_http: Option<String>,
+    /// Sessions of clients at the moment.
+    #[serde(default)]
+    pub sessions: u64,
     /// Sessions of clients that a defect of the program broke off.
     #[serde(default)]
     pub session_panics: u64,
@@ -51,6 +58,9 @@ pub struct Status {
     /// What is wrong at the moment, oldest first.
     #[serde(default)]
     pub incidents: Vec<IncidentStatus>,
+    /// The sections `[client.NAME]`, in the order of their names.
+    #[serde(default)]
+    pub clients: Vec<ClientStatus>,
 }
 
 /// Something that keeps mail from flowing, or soon will.
@@ -58,12 +68,16 @@ pub struct Status {
 pub struct IncidentStatus {
     /// As in the log and in alarms.
     pub id: String,
-    /// `account`, `credential` for one that runs out, or `queue_messages`, `queue_bytes`, `queue_disk` for a
-    /// bound that comes near.
+    /// `account`, `credential` for one that runs out, `client` for one that has fallen silent, or `queue_messages`,
+    /// `queue_bytes`, `queue_disk` for a bound that comes near.
     pub kind: String,
     /// The account, if it is one.
     pub account: Option<String>,
-    /// `blocked`, `throttled`, `paused`; `warning` for a bound; `warning` or `expired` for a credential.
+    /// The NAME of `[client.NAME]`, if it is one.
+    #[serde(default)]
+    pub client: Option<String>,
+    /// `blocked`, `throttled`, `paused`; `warning` for a bound; `warning` or `expired` for a credential; `silent`
+    /// for a client.
     pub state: String,
     /// The key of what is known of it, as in [`AccountStatus::rule`].
     pub rule: Option<String>,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
@@ -16,9 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::hands;
 use super::listing::{self, ListError};
+use super::metrics;
 use super::one_line;
 use super::peer::Peer;
 use super::protocol::{ErrorBody, Status, StatusSource};
+use super::recent::Recent;
 use super::senders;
 use super::{accounts, clients};
 use crate::queue::{Filter, HistoryFilter, MessageDetail, Queue, QueueId, StorageError};
@@ -31,6 +34,7 @@ const LISTINGS_MAX: usize = 4;
 pub(super) struct Answers {
     pub(super) queue: Queue,
     pub(super) status: Arc<dyn StatusSource>,
+    recent: Arc<Recent>,
     listings: Arc<Semaphore>,
     pub(super) stop: CancellationToken,
 }
@@ -50,9 +54,21 @@ impl Answers {
         Self {
             queue,
             status,
+            recent: Arc::new(Recent::new(Duration::ZERO)),
             listings: Arc::new(Semaphore::new(LISTINGS_MAX)),
             stop,
         }
+    }
+
+    /// For callers who ask again and again: what was counted less than `age` ago will do.
+    pub(super) fn shared_for(mut self, age: Duration) -> Self {
+        self.recent = Arc::new(Recent::new(age));
+        self
+    }
+
+    /// The daemon's state, now or a moment ago.
+    pub(super) async fn status(&self) -> Arc<Status> {
+        self.recent.status(&*self.status).await
     }
 
     /// A thread and a connection for a long answer.
@@ -79,13 +95,14 @@ pub(super) fn router(answers: Answers) -> Router {
 }
 
 /// Changes nothing and hands out no content.
-fn read_only() -> Router<Answers> {
+pub(super) fn read_only() -> Router<Answers> {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/queue", get(list))
         .route("/v1/queue/{id}", get(show))
         .route("/v1/history", get(history))
         .route("/v1/clients", get(clients::list))
+        .merge(metrics::router())
 }
 
 /// Lets only permitted peers through; needs `into_make_service_with_connect_info::<Peer>`.
@@ -114,8 +131,8 @@ async fn refuse_others(
     .into_response()
 }
 
-async fn status(State(answers): State<Answers>) -> Json<Status> {
-    Json(answers.status.status().await)
+async fn status(State(answers): State<Answers>) -> Response {
+    Json(&*answers.status().await).into_response()
 }
 
 /// A name that is not known is refused: a later version's filter must not become no filter.
@@ -167,14 +184,14 @@ async fn show(
         .ok_or_else(|| unknown(format!("no message {id} in queue or history")))
 }
 
-async fn unknown(request: Request) -> Failure {
+pub(super) async fn unknown(request: Request) -> Failure {
     Failure::new(
         StatusCode::NOT_FOUND,
         format!("no such resource {}", request.uri().path()),
     )
 }
 
-async fn wrong_method(request: Request) -> Failure {
+pub(super) async fn wrong_method(request: Request) -> Failure {
     Failure::new(
         StatusCode::METHOD_NOT_ALLOWED,
         format!(

@@ -1,10 +1,14 @@
-//! Answers on the admin socket for as long as the daemon lives.
+//! Answers for as long as the daemon lives.
 
+use std::fmt::Debug;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
 use tokio_util::sync::CancellationToken;
 
 use super::peer::Peer;
@@ -52,18 +56,30 @@ impl Server {
         stop: CancellationToken,
     ) -> io::Result<()> {
         let answers = Answers::new(queue, status, stop.clone());
-        let service =
-            routes::admit(routes::router(answers)).into_make_service_with_connect_info::<Peer>();
-        let listener = self.socket.listen()?;
-        let serve =
-            axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let overdue = async {
-            stop.cancelled().await;
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            served = serve.into_future() => served,
-            () = overdue => Ok(()),
-        }
+        let router = routes::admit(routes::router(answers));
+        serve::<Peer, _>(self.socket.listen()?, router, stop).await
+    }
+}
+
+/// Until `stop`, and a moment longer.
+pub(super) async fn serve<C, L>(
+    listener: L,
+    router: Router,
+    stop: CancellationToken,
+) -> io::Result<()>
+where
+    C: for<'a> Connected<IncomingStream<'a, L>>,
+    L: Listener<Addr: Debug>,
+{
+    let service = router.into_make_service_with_connect_info::<C>();
+    let serve =
+        axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = serve.into_future() => served,
+        () = overdue => Ok(()),
     }
 }

@@ -68,7 +68,8 @@ impl IncidentStatus {
         Self {
             id: id.to_string(),
             kind: finding.kind.as_str().to_owned(),
-            account: Some(finding.account).filter(|account| !account.is_empty()),
+            account: finding.of_account().map(str::to_owned),
+            client: finding.of_client().map(str::to_owned),
             state: finding.state,
             aadsts: number,
             link: number.map(aadsts::link),

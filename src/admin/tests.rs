@@ -44,7 +44,7 @@ impl StatusSource for Fixed {
     }
 }
 
-fn sample_status(queue: QueueStatus) -> Status {
+pub(super) fn sample_status(queue: QueueStatus) -> Status {
     Status {
         version: "0.1.0".into(),
         hostname: "relay.contoso.local".into(),
@@ -54,9 +54,13 @@ fn sample_status(queue: QueueStatus) -> Status {
             name: "local".into(),
             address: "127.0.0.1:2525".into(),
         }],
+        admin_http: None,
+        sessions: 3,
         session_panics: 0,
         queue,
+        clients: Vec::new(),
         incidents: vec![IncidentStatus {
+            client: None,
             id: "01KA0000000000AB".into(),
             kind: "account".into(),
             account: Some("default".into()),

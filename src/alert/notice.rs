@@ -12,6 +12,7 @@ struct Notice<'a> {
     event: &'a str,
     kind: &'a str,
     account: Option<&'a str>,
+    client: Option<&'a str>,
     state: &'a str,
     cause: &'a str,
     rule: Option<&'a str>,
@@ -41,7 +42,8 @@ pub(super) fn encode(owed: &Owed, hostname: &str, queued_messages: u64) -> Vec<u
         id: incident.id.as_str(),
         event: alarm.as_str(),
         kind: finding.kind.as_str(),
-        account: Some(finding.account.as_str()).filter(|account| !account.is_empty()),
+        account: finding.of_account(),
+        client: finding.of_client(),
         state: &finding.state,
         cause: &finding.cause,
         rule: finding.rule.as_deref(),
@@ -73,6 +75,7 @@ fn text(incident: &Incident, alarm: Alarm, hostname: &str, link: Option<&str>) -
     let finding = &incident.finding;
     let what = match (finding.kind, finding.account.as_str()) {
         (_, "") => "the queue".to_owned(),
+        (IncidentKind::Client, client) => format!("client {client}"),
         (IncidentKind::Credential, account) => format!("the credential of account {account}"),
         (_, account) => format!("account {account}"),
     };
@@ -91,6 +94,9 @@ fn text(incident: &Incident, alarm: Alarm, hostname: &str, link: Option<&str>) -
         }
         Alarm::Recovered if finding.kind == IncidentKind::Credential => {
             format!("exorelay on {hostname}: {what} was replaced")
+        }
+        Alarm::Recovered if finding.kind == IncidentKind::Client => {
+            format!("exorelay on {hostname}: {what} is not silent any more")
         }
         Alarm::Recovered => format!("exorelay on {hostname}: {what} has recovered"),
     }

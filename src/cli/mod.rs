@@ -138,6 +138,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         let cli = Cli::try_parse_from(sendmail::with_dashes(arguments))?;
         cli.command.run(&Context::new(cli.config))
     });
+    // What is complained of at the end comes after the log.
+    crate::telemetry::flush();
     match done {
         Ok(()) => Exit::Done.into(),
         Err(error) => error.report(),

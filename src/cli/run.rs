@@ -7,6 +7,7 @@ use sd_notify::NotifyState;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::one_line;
 use crate::cli::context::Context;
 use crate::cli::signals::{Signal, Signals};
 use crate::cli::{CliError, Exit};
@@ -39,7 +40,7 @@ fn daemon(context: &Context, loaded: &Loaded) -> Result<(), CliError> {
         tracing::warn!("{warning}");
     }
     raise_descriptor_limit();
-    // Before there are threads: it changes the environment.
+    // It changes the environment, so before there are threads that read that; the log's does not.
     let inherited = Inherited::take();
     runtime()?.block_on(async {
         // Before anything else: a signal that nobody catches yet would end the daemon.
@@ -171,6 +172,9 @@ pub(super) async fn serve(
     for (name, address) in &shown.listeners {
         tracing::info!(listener = name, %address, "listening");
     }
+    if let Some(address) = shown.admin_http {
+        tracing::info!(admin = "http", %address, "listening");
+    }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         queued = view.queue.used().0,
@@ -202,7 +206,7 @@ pub(super) async fn serve(
 
 fn cannot_start(refused: &Refused) -> CliError {
     let exit = refused.reasons.first().map_or(Exit::Failed, exit_of);
-    let lines = refused.reasons.iter().map(ToString::to_string);
+    let lines = refused.reasons.iter().map(|reason| one_line(reason));
     CliError::several(exit, lines.collect())
 }
 
@@ -223,6 +227,7 @@ fn exit_of(reason: &StartError) -> Exit {
         StartError::Queue(_)
         | StartError::Listener(_)
         | StartError::Admin(_)
+        | StartError::Http(_)
         | StartError::Interrupted(_) => Exit::Failed,
     }
 }

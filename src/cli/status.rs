@@ -14,8 +14,8 @@ use super::queue::Source;
 use super::text::{clock, count, harmless, known_lines, since, size, until};
 use super::token::origin_words;
 use crate::admin::{
-    AccountState, AccountStatus, DeniedSenderStatus, IncidentStatus, PaceReport, QueueStatus,
-    SignInReport, Status, TokenReport, TokenState,
+    AccountState, AccountStatus, ClientStatus, DeniedSenderStatus, IncidentStatus, PaceReport,
+    QueueStatus, SignInReport, Status, TokenReport, TokenState,
 };
 use crate::config::{EXPIRY_WARNING_DAYS, Settings, days_until, runs_out};
 use crate::queue::{Counts, Queue, pool_members};
@@ -132,6 +132,9 @@ fn page(status: &Status, now: Timestamp) -> Vec<String> {
     for listener in &status.listeners {
         lines.push(format!("listener {}: {}", listener.name, listener.address));
     }
+    if let Some(address) = &status.admin_http {
+        lines.push(format!("status page: http://{address}/"));
+    }
     if status.session_panics > 0 {
         lines.push(format!(
             "{} broken off by a defect of exorelay: see the log and report it",
@@ -142,6 +145,7 @@ fn page(status: &Status, now: Timestamp) -> Vec<String> {
         lines.extend(account_lines(account, now, &TimeZone::system()));
     }
     lines.extend(queue_lines(&status.queue, now));
+    lines.extend(watched_line(&status.clients));
     let incidents = status.incidents.iter();
     lines.extend(incidents.map(|incident| incident_line(incident, now)));
     lines.iter().map(|line| harmless(line)).collect()
@@ -255,14 +259,32 @@ fn pace_line(pace: &PaceReport, now: Timestamp, zone: &TimeZone) -> Option<Strin
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
+/// `clients: 3 watched, 1 silent (lobby)`; none where nobody is watched.
+fn watched_line(clients: &[ClientStatus]) -> Option<String> {
+    let is_watched = |client: &&ClientStatus| client.silent_after_seconds.is_some();
+    let watched = clients.iter().filter(is_watched).count();
+    let silent = clients.iter().filter(|client| client.silent);
+    let silent: Vec<&str> = silent.map(|client| client.name.as_str()).collect();
+    let mut line = format!("clients: {watched} watched");
+    if !silent.is_empty() {
+        line.push_str(&format!(
+            ", {} silent ({})",
+            silent.len(),
+            silent.join(", ")
+        ));
+    }
+    (watched > 0).then_some(line)
+}
+
 fn incident_line(incident: &IncidentStatus, now: Timestamp) -> String {
-    let what = match &incident.account {
-        Some(account) => format!("account {account}"),
-        None => "the queue".to_owned(),
+    let what = match (&incident.account, &incident.client) {
+        (Some(account), _) => format!("account {account}"),
+        (None, Some(client)) => format!("client {client}"),
+        (None, None) => "the queue".to_owned(),
     };
-    // One that runs out has not failed yet: only the days are counted.
+    // One that runs out has not failed yet: only the days are counted. Nor is there anything to count of silence.
     let failures = match incident.kind.as_str() {
-        "credential" => String::new(),
+        "credential" | "client" => String::new(),
         _ => format!(", {}", count(incident.count, "failure")),
     };
     format!(

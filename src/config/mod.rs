@@ -32,7 +32,6 @@ mod show;
 mod sign_in;
 #[cfg(test)]
 mod tests;
-mod unsupported;
 mod upstream;
 mod value;
 
@@ -55,7 +54,7 @@ pub use settings::Settings;
 pub use show::Provenance;
 pub use upstream::{Timeouts, Upstream, UpstreamTls};
 pub use value::{AddressPattern, ListenAddress};
-pub(crate) use value::{is_guid, is_loopback_host, parse_duration};
+pub(crate) use value::{is_guid, is_loopback_host, parse_duration, shown_duration, shown_network};
 
 use layers::Merged;
 use reader::{Report, Table};
@@ -102,8 +101,7 @@ pub fn load_text(
     environment: impl Iterator<Item = (String, String)>,
     overrides: &[(String, String)],
 ) -> Result<Loaded, ConfigError> {
-    let (merged, settings, mut report) = read(path, text, environment, overrides)?;
-    unsupported::refuse(&settings, &merged, &mut report);
+    let (_, settings, mut report) = read(path, text, environment, overrides)?;
     if !report.problems.is_empty() {
         return Err(ConfigError::Invalid(in_order(report.problems)));
     }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::config::{
     Account, AddressPattern, BareNewline, BounceTo, Client, ListenAddress, Listener, ListenerAuth,
-    ListenerTls, LogFormat, Route, SenderPolicy, Settings, UpstreamTls,
+    ListenerTls, LogFormat, Route, SenderPolicy, Settings, UpstreamTls, shown_network,
 };
 use crate::mail::rewrite::Signature;
 use crate::{alert, delivery, listener, oauth, queue, smtp, telemetry};
@@ -50,6 +50,12 @@ pub enum PartError {
 }
 
 impl Settings {
+    /// For [`queue::Queue::set_sections`].
+    pub fn section_parts(&self) -> Vec<queue::Section> {
+        let clients = self.clients.values();
+        clients.map(Client::section_part).collect()
+    }
+
     /// For [`queue::Queue::open`].
     pub fn queue_part(&self) -> queue::Settings {
         let section = &self.queue;
@@ -240,6 +246,14 @@ impl Settings {
 }
 
 impl Client {
+    fn section_part(&self) -> queue::Section {
+        queue::Section {
+            name: self.name.clone(),
+            network: shown_network(self.network),
+            silent_after: self.silent_after,
+        }
+    }
+
     fn part(&self) -> listener::Client {
         listener::Client {
             name: self.name.clone(),
@@ -341,7 +355,8 @@ impl crate::config::Log {
     pub fn telemetry_part(&self) -> (telemetry::Filter, telemetry::Format) {
         let format = match self.format {
             LogFormat::Json => telemetry::Format::Json,
-            LogFormat::Text | LogFormat::Journald => telemetry::Format::Text,
+            LogFormat::Text => telemetry::Format::Text,
+            LogFormat::Journald => telemetry::Format::Journald,
         };
         (telemetry::Filter::parse(&self.level), format)
     }

@@ -1,6 +1,7 @@
 //! `[client.NAME]` and `[[route]]`: what single clients get, and which account takes a message.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use figment::value::Value;
 use ipnet::IpNet;
@@ -8,7 +9,7 @@ use ipnet::IpNet;
 use super::listener::BareNewline;
 use super::reader::Table;
 use super::setting::{Fault, Given, Setting};
-use super::value::{AddressPattern, Size};
+use super::value::{AddressPattern, Size, shown_duration};
 use crate::mail::Mailbox;
 
 /// What one device or network gets, over its listener's settings.
@@ -30,6 +31,8 @@ pub struct Client {
     pub max_message_size_bytes: Option<u64>,
     /// 0: unlimited.
     pub messages_per_hour: u32,
+    /// Without a message for so long, somebody is told; none: never.
+    pub silent_after: Option<Duration>,
 }
 
 /// Conditions, all of which must hold, and where the message goes.
@@ -68,6 +71,7 @@ impl Client {
             "write the device's address, such as network = \"10.20.1.15\"",
         );
         let size: Option<Size> = table.read("max_message_size", None);
+        let silent_after: Option<SilentAfter> = table.read("silent_after", None);
         let client = Self {
             name,
             // Without a network there is a problem already, and only the other keys are read on.
@@ -78,9 +82,35 @@ impl Client {
             bare_newline: table.read("bare_newline", None),
             max_message_size_bytes: size.map(Size::bytes),
             messages_per_hour: table.read("messages_per_hour", 0),
+            silent_after: silent_after.map(|SilentAfter(time)| time),
         };
         table.finish();
         network.map(|_| client)
+    }
+}
+
+/// How long a client may send nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SilentAfter(Duration);
+
+/// Less would be an alarm at every pause.
+const SILENT_AFTER_MIN: Duration = Duration::from_mins(1);
+const SILENT_AFTER_MAX: Duration = Duration::from_hours(365 * 24);
+
+impl Setting for SilentAfter {
+    fn parse(given: &Given<'_>) -> Result<Self, Fault> {
+        let time = Duration::parse(given)?;
+        if (SILENT_AFTER_MIN..=SILENT_AFTER_MAX).contains(&time) {
+            return Ok(Self(time));
+        }
+        Err(Fault(format!(
+            "{} is out of range; write something from 1m to 365d, or leave the key out",
+            shown_duration(time)
+        )))
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        self.0.shown()
     }
 }
 

@@ -22,8 +22,9 @@ use crate::mail::Envelope;
 use crate::mail::rewrite::Changes;
 use crate::oauth::AccessToken;
 use crate::smtp::{
-    Capabilities, Client, ClientError, ClientSettings, Event, Step, Tls, TransactionOutcome,
+    Capabilities, Client, ClientError, ClientSettings, Event, Reply, Step, Tls, TransactionOutcome,
 };
+use crate::telemetry::counters;
 
 pub(super) use error::{ConnectionError, Interrupted};
 pub use wire::Encryption;
@@ -32,6 +33,8 @@ use wire::{Unasked, Written};
 
 /// An open session with the upstream.
 pub(super) struct Connection {
+    /// Whose replies are counted.
+    account: String,
     wire: Wire,
     machine: Client,
     timeouts: Timeouts,
@@ -95,6 +98,7 @@ impl Connection {
     pub(super) fn new(wire: Wire, settings: &Settings, slot: Slot) -> Self {
         let opened_at = Instant::now();
         Self {
+            account: settings.account.clone(),
             wire,
             machine: Client::new(ClientSettings {
                 ehlo_name: settings.ehlo_name.clone(),
@@ -332,6 +336,7 @@ impl Connection {
             let reply = timeout(patience, self.wire.reply())
                 .await
                 .map_err(|_| ConnectionError::Timeout(patience))??;
+            self.count(&reply);
             tracing::trace!(reply = %reply, "upstream replied");
             if let Some(event) = self.machine.receive(reply)? {
                 return Ok(event);
@@ -353,6 +358,7 @@ impl Connection {
         let Ok(Ok(reply)) = timeout(Duration::from_secs(5), self.wire.reply()).await else {
             return error.into();
         };
+        self.count(&reply);
         match self.machine.expecting() {
             // In the middle of the content: the machine knows whether that is an answer.
             None => match self.machine.receive(reply) {
@@ -361,6 +367,11 @@ impl Connection {
             },
             step @ Some(_) => ClientError::Goodbye { step, reply }.into(),
         }
+    }
+
+    fn count(&self, reply: &Reply) {
+        let code = reply.code().to_string();
+        counters().upstream_replies.add([&self.account, &code]);
     }
 
     async fn handshake(

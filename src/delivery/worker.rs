@@ -8,6 +8,7 @@ use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::delivery::attempt::{Attempt, Reasons, wants_new_connection};
 use crate::delivery::connection::{Connection, ConnectionError, Rest};
@@ -20,6 +21,7 @@ use crate::delivery::trouble::{Trouble, reply_in};
 use crate::delivery::{Settings, journal};
 use crate::oauth::{AccessToken, Refusal, TokenSource};
 use crate::queue::{Disposition, Lease, Queue, Sender, Settlement, StorageError};
+use crate::telemetry::life::log_attempt;
 
 /// What the dispatcher wants done.
 #[derive(Debug)]
@@ -129,7 +131,11 @@ impl Worker {
             };
             let report = match job {
                 Some(Job::Probe) => self.probe().await,
-                Some(Job::Deliver(lease)) => self.deliver(*lease).await,
+                Some(Job::Deliver(lease)) => {
+                    let (queue_id, account) = (lease.id.as_str(), lease.account.as_str());
+                    let span = tracing::error_span!("attempt", queue_id, account);
+                    self.deliver(*lease).instrument(span).await
+                }
                 None => break,
             };
             if reports.send(report).await.is_err() {
@@ -169,7 +175,7 @@ impl Worker {
 
     async fn deliver(&mut self, mut lease: Lease) -> Report {
         let started_at = SystemTime::now();
-        tracing::debug!(queue_id = %lease.id, account = lease.account, "attempt");
+        log_attempt(lease.id.as_str(), &lease.account);
         let shared = Arc::clone(&self.shared);
         let mut sending = Sending::begin(&shared.settings, &shared.queue, &lease).await;
         let attempt = match sending.refused() {
@@ -395,12 +401,12 @@ impl Worker {
             match lease.settle(&self.shared.queue, settlement.clone()).await {
                 Ok(outcome) => break outcome,
                 Err((_, error @ (StorageError::Latched | StorageError::Closed))) => {
-                    tracing::error!(queue_id = %id, %error, "what became of the message could not be stored; it may be sent twice");
+                    tracing::error!(%error, "what became of the message could not be stored; it may be sent twice");
                     return;
                 }
                 Err((unsettled, error)) => {
                     // A message that was delivered must not be sent again because the disk is full.
-                    tracing::warn!(queue_id = %id, %error, "what became of the message is not stored yet");
+                    tracing::warn!(%error, "what became of the message is not stored yet");
                     lease = unsettled;
                     sleep(Duration::from_secs(1)).await;
                 }

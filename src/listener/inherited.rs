@@ -22,7 +22,7 @@ pub(super) enum InheritedSocket {
 
 impl Inherited {
     /// Takes them over, with their names in `LISTEN_FDNAMES`. It changes the environment: to be called once,
-    /// before there are threads.
+    /// before there are threads that read it.
     pub fn take() -> Self {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut names = names.split(':').map(str::to_owned);

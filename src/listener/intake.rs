@@ -248,6 +248,8 @@ impl Intake {
             account: "",
         };
         let subject = seen.subject.as_deref().and_then(subject::decode);
+        let address = client.peer.address();
+        let section = address.and_then(|address| latest.routing.client(address));
         let mut submissions = ways.iter().map(|way| Submission {
             account: way.key.clone(),
             origin: Origin {
@@ -256,6 +258,7 @@ impl Intake {
                 helo: client.helo.to_owned(),
                 tls: client.tls.map(str::to_owned),
                 auth_name: client.login.map(str::to_owned),
+                section: section.map(|section| section.name.clone()),
             },
             subject: subject.clone(),
             message_id: seen.message_id.clone(),

@@ -26,7 +26,6 @@ const NAME_SHOWN_MAX_CHARS: usize = 64;
 /// Somebody who wants to log in.
 #[derive(Debug)]
 pub(super) struct Login<'a> {
-    pub(super) listener: &'a str,
     pub(super) client: Peer,
     pub(super) name: &'a str,
     pub(super) password: Secret,
@@ -81,11 +80,8 @@ impl Login<'_> {
     /// What can be said without hashing.
     fn decided(&self, users: &Users, attempts: &Attempts, tag: &Tag) -> Option<Verdict> {
         if let Some(left) = attempts.shut_out(self.client) {
-            let (listener, name) = (self.listener, self.shown_name());
             tracing::warn!(
-                listener,
-                client = %self.client,
-                name,
+                name = self.shown_name(),
                 seconds = left.as_secs(),
                 "login refused: the client is shut out after too many failures"
             );
@@ -95,20 +91,19 @@ impl Login<'_> {
     }
 
     fn succeed(&self) -> Verdict {
-        let (listener, name) = (self.listener, self.shown_name());
-        tracing::info!(listener, client = %self.client, name, "logged in");
+        tracing::info!(name = self.shown_name(), "logged in");
         Verdict::Checked(Ok(()))
     }
 
     /// Answered so late that nobody can tell by the clock what was wrong.
     async fn fail(&self, attempts: &Attempts, tag: Tag, begun: Instant) -> Verdict {
         let consequence = attempts.failed(self.client, tag);
-        let (listener, name) = (self.listener, self.shown_name());
-        tracing::warn!(listener, client = %self.client, name, "login failed: wrong name or password");
+        tracing::warn!(
+            name = self.shown_name(),
+            "login failed: wrong name or password"
+        );
         if let Some(time) = consequence.shut_out {
             tracing::warn!(
-                listener,
-                client = %self.client,
                 seconds = time.as_secs(),
                 "too many different names and passwords: the client is shut out from AUTH"
             );
@@ -118,8 +113,7 @@ impl Login<'_> {
     }
 
     fn put_off(&self, reason: &str) -> Verdict {
-        let (listener, name) = (self.listener, self.shown_name());
-        tracing::warn!(listener, client = %self.client, name, reason, "login put off");
+        tracing::warn!(name = self.shown_name(), reason, "login put off");
         Verdict::Checked(Err(replies::LOGIN_PUT_OFF))
     }
 

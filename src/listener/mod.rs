@@ -46,6 +46,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::queue::Queue;
 use crate::smtp::{Reply, ServerSettings};
+use crate::telemetry::counters;
 
 use access::{Access, Denied};
 use attempts::Attempts;
@@ -407,6 +408,7 @@ async fn watch_files(current: &watch::Sender<Arc<Current>>) {
 
 /// One short write, which the empty send buffer takes; then the connection is closed.
 fn say(mut stream: &File, reply: &Reply) {
+    counters().replies.add(reply.code());
     let mut output = BytesMut::new();
     reply.encode(&mut output);
     // Who has gone already need not be told.

@@ -29,6 +29,7 @@ use crate::queue::{Draft, Queue, Quirk};
 use crate::smtp::{
     Action, COMMAND_LINE_MAX_OCTETS, Line, LineFramer, Reply, Session as Machine, Severity,
 };
+use crate::telemetry::counters;
 
 use super::replies;
 
@@ -216,20 +217,26 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         self.reverse_path = forced.map_or(reverse_path, ReversePath::Mailbox);
         let path = self.reverse_path.to_string();
         if !settings.routing.takes_from(self.sender(settings, &path)) {
-            tracing::warn!(listener = settings.name, client = %self.peer, reverse_path = path, "message refused: no account takes it");
+            tracing::warn!(reverse_path = path, "message refused: no account takes it");
             return Err(replies::no_route(&self.reverse_path, None));
         }
         if let Some(client) = client.filter(|client| client.messages_per_hour > 0) {
             let max = client.messages_per_hour;
             self.place = settings.hours.take(&client.name, max);
             if self.place.is_none() {
-                tracing::warn!(client = %self.peer, section = client.name, max, "message refused for now: over messages_per_hour");
+                tracing::warn!(
+                    section = client.name,
+                    max,
+                    "message refused for now: over messages_per_hour"
+                );
                 return Err(replies::over_the_hour(max));
             }
         }
         self.descriptor = self.sessions.descriptor(self.peer);
         if self.descriptor.is_none() {
-            tracing::warn!(client = %self.peer, "message refused for now: too many files are open (LimitNOFILE, ulimit -n)");
+            tracing::warn!(
+                "message refused for now: too many files are open (LimitNOFILE, ulimit -n)"
+            );
             return Err(replies::TOO_MANY_MESSAGES);
         }
         let draft = self.queue.draft_from(self.notes.client(), size_bytes);
@@ -251,7 +258,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         let settings = &latest.settings;
         let allowed = &settings.allow_recipients;
         if !allowed.is_empty() && !allowed.iter().any(|one| one.takes(recipient.as_str())) {
-            tracing::warn!(listener = settings.name, client = %self.peer, %recipient, "recipient refused: not in allow_recipients");
+            tracing::warn!(%recipient, "recipient refused: not in allow_recipients");
             return Err(replies::recipient_not_allowed(recipient));
         }
         let path = self.reverse_path.to_string();
@@ -259,7 +266,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             .routing
             .key(self.sender(settings, &path), recipient.as_str());
         if key.is_none() {
-            tracing::warn!(listener = settings.name, client = %self.peer, reverse_path = path, %recipient, "recipient refused: no account takes it");
+            tracing::warn!(reverse_path = path, %recipient, "recipient refused: no account takes it");
             return Err(replies::no_route(&self.reverse_path, Some(recipient)));
         }
         Ok(())
@@ -299,7 +306,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 return Ok(Some(Ended::Closed));
             }
             Action::CutOff => {
-                tracing::warn!(client = %self.peer, "cut off: the client does not speak SMTP");
+                tracing::warn!("cut off: the client does not speak SMTP");
                 // No word about that; what came before is answered, an accepted message above all.
                 return Ok(Some(Ended::Closed));
             }
@@ -366,6 +373,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
 
     /// Replies are gathered and go out together when there is nothing left to answer (RFC 2920).
     fn reply(&mut self, reply: &Reply) {
+        counters().replies.add(reply.code());
         reply.encode(&mut self.output);
         if *reply != replies::STOPPING {
             self.notes.replied(reply);

@@ -23,6 +23,7 @@ struct Shared {
     descriptors: AtomicUsize,
     descriptors_max: usize,
     panics: AtomicU64,
+    open: AtomicUsize,
 }
 
 /// One file descriptor that a client may cost; dropped, it is free for another.
@@ -46,12 +47,18 @@ impl Sessions {
             descriptors: AtomicUsize::new(0),
             descriptors_max,
             panics: AtomicU64::new(0),
+            open: AtomicUsize::new(0),
         }))
     }
 
     /// Sessions that ended by a defect of the program.
     pub fn panics(&self) -> u64 {
         self.0.panics.load(Ordering::Relaxed)
+    }
+
+    /// How many there are at the moment.
+    pub fn open(&self) -> usize {
+        self.0.open.load(Ordering::Relaxed)
     }
 
     /// None is left.
@@ -73,6 +80,7 @@ impl Sessions {
         client: Peer,
         mut session: Pin<Box<dyn Future<Output = ()> + Send>>,
     ) {
+        let _open = Open::begin(&self.0.open);
         let ended = poll_fn(|context| {
             // It is never polled again, and what others see of it is whole at every step.
             let polled = catch_unwind(AssertUnwindSafe(|| session.as_mut().poll(context)));
@@ -86,10 +94,26 @@ impl Sessions {
         if let Err(panic) = ended {
             let panics = self.0.panics.fetch_add(1, Ordering::Relaxed) + 1;
             tracing::error!(
-                listener, %client, panics, panic = ?text_of(panic.as_ref()),
+                listener, %client, panics, panic = text_of(panic.as_ref()),
                 "a session broke off: this is a defect of exorelay, please report it; all others go on"
             );
         }
+    }
+}
+
+/// Counts for as long as it lives: the task may be dropped in the middle of the session.
+struct Open<'a>(&'a AtomicUsize);
+
+impl<'a> Open<'a> {
+    fn begin(open: &'a AtomicUsize) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(open)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use crate::listener::access::Admission;
 use crate::listener::session::Session;
@@ -35,7 +36,11 @@ impl Visit {
     ) -> impl Future<Output = ()> + Send {
         let (sessions, current, peer) =
             (self.sessions.clone(), Arc::clone(&self.current), self.peer);
-        let session = Box::pin(self.serve(stream));
+        // Every line of the session tells where and whose it is. The span is there at every level that there are
+        // lines of.
+        let listener = current.settings.name.as_str();
+        let span = tracing::error_span!("session", listener, client = %peer);
+        let session = Box::pin(self.serve(stream).instrument(span));
         async move {
             let listener = current.settings.name.as_str();
             sessions.contain(listener, peer, session).await;
@@ -43,14 +48,12 @@ impl Visit {
     }
 
     pub(super) async fn serve(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin) {
-        let Self { peer, current, .. } = &self;
-        let listener = current.settings.name.as_str();
         let Some(stream) = self.encrypted(stream).await else {
             return;
         };
         match Session::new(stream, &self).run().await {
-            Ok(ended) => tracing::debug!(listener, %peer, ?ended, "session ended"),
-            Err(error) => tracing::debug!(listener, %peer, %error, "session broke off"),
+            Ok(ended) => tracing::debug!(?ended, "session ended"),
+            Err(error) => tracing::debug!(%error, "session broke off"),
         }
     }
 
@@ -72,15 +75,14 @@ impl Visit {
             done = timeout(settings.timeouts.command.min(HANDSHAKE_MAX), handshake) => done,
             () = self.stop.cut.cancelled() => return None,
         };
-        let (listener, client) = (settings.name.as_str(), self.peer);
         match done {
             Ok(Ok(())) => Some(stream),
             Ok(Err(error)) => {
-                tracing::info!(listener, %client, %error, "TLS handshake failed");
+                tracing::info!(%error, "TLS handshake failed");
                 None
             }
             Err(_) => {
-                tracing::info!(listener, %client, "TLS handshake took too long");
+                tracing::info!("TLS handshake took too long");
                 None
             }
         }

@@ -1,5 +1,6 @@
 //! What operators read in the log about tokens.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -8,10 +9,13 @@ use tracing::{debug, error, info, warn};
 use super::aadsts::{self, Entry};
 use super::error::TokenError;
 use super::token::AccessToken;
+use crate::telemetry::counters;
 
 /// Says everything once; the same failure again only every ten minutes.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
+    /// Under whose name requests are counted; none: they are not.
+    account: Option<Arc<str>>,
     last: Option<Said>,
 }
 
@@ -24,7 +28,15 @@ struct Said {
 }
 
 impl Journal {
+    pub(super) fn of(account: Option<Arc<str>>) -> Self {
+        Self {
+            account,
+            last: None,
+        }
+    }
+
     pub(super) fn obtained(&mut self, token: &AccessToken, now: Instant) {
+        self.count("ok");
         self.last = None;
         info!(
             expires_in_s = token.expires_at().duration_since(now).as_secs(),
@@ -34,6 +46,11 @@ impl Journal {
     }
 
     pub(super) fn failed(&mut self, error: &TokenError, now: Instant, wait: Duration) {
+        self.count(match error {
+            TokenError::Retry(_) => "retry",
+            TokenError::Operator(_) => "operator",
+            TokenError::Fault(_) => "fault",
+        });
         let retry_in_s = wait.as_secs();
         let mut repeated = 0;
         if let Some(last) = &mut self.last
@@ -72,6 +89,12 @@ impl Journal {
                     retry_in_s, repeated, why, remedy, link, "access token not obtained"
                 );
             }
+        }
+    }
+
+    fn count(&self, result: &str) {
+        if let Some(account) = &self.account {
+            counters().token_refreshes.add([account, result]);
         }
     }
 }

@@ -22,6 +22,8 @@ use super::watch::Watch;
 #[derive(Clone)]
 pub struct TokenSource {
     shared: Arc<Shared>,
+    /// Under whose name its requests are counted.
+    account: Option<Arc<str>>,
 }
 
 struct Shared {
@@ -45,6 +47,15 @@ impl TokenSource {
         Ok(Self::watching(Box::new(Grant::new(settings)?), files))
     }
 
+    /// Has its requests counted under the account's name.
+    #[must_use]
+    pub fn counted_for(self, account: &str) -> Self {
+        Self {
+            account: Some(account.into()),
+            ..self
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn with_grant(grant: Box<dyn Obtain>) -> Self {
         Self::watching(grant, Vec::new())
@@ -61,6 +72,7 @@ impl TokenSource {
                 bell: Notify::new(),
                 turn: Mutex::new(()),
             }),
+            account: None,
         }
     }
 
@@ -83,7 +95,7 @@ impl TokenSource {
         };
         let _stopped = StopOnDrop(shared);
         let mut backoff = Backoff::default();
-        let mut journal = Journal::default();
+        let mut journal = Journal::of(self.account.clone());
         let mut watch = Watch::new(&shared.files);
         loop {
             let request = async {

@@ -194,7 +194,7 @@ impl Room {
 
     fn alarm(&self, kind: IncidentKind) -> Option<&Alarm> {
         match kind {
-            IncidentKind::Account | IncidentKind::Credential => None,
+            IncidentKind::Account | IncidentKind::Credential | IncidentKind::Client => None,
             IncidentKind::QueueMessages => Some(&self.messages_alarm),
             IncidentKind::QueueBytes => Some(&self.bytes_alarm),
             IncidentKind::QueueDisk => Some(&self.disk_alarm),

@@ -15,6 +15,7 @@ use crate::queue::store::Shared;
 use crate::queue::{
     Actor, Full, MessageState, Queue, QueueId, Selection, StorageError, content, event,
 };
+use crate::telemetry::Act;
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,8 +189,10 @@ pub(super) struct Request {
 }
 
 /// What a step has done.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Changed {
+    action: Action,
+    actor: Actor,
     touched: u64,
     skipped: Vec<(QueueId, Skip)>,
     full: Option<Full>,
@@ -199,6 +202,8 @@ pub(super) struct Changed {
 /// What the writer does once the step is on stable storage.
 #[derive(Debug, Default)]
 struct Effects {
+    /// What happened to which message, of what account.
+    acts: Vec<(QueueId, String)>,
     /// Of messages that wait again, with whose they are and their sizes.
     reserved: Vec<(Reservation, Holder, u64)>,
     /// Whose room is free again, and how many bytes of it.
@@ -211,6 +216,16 @@ impl Changed {
     /// The step is on stable storage.
     pub(super) fn take_effect(&mut self, shared: &Shared) {
         let effects = std::mem::take(&mut self.effects);
+        for (id, account) in &effects.acts {
+            let act = Act {
+                event: self.action.done(),
+                queue_id: id.as_str(),
+                actor: &self.actor.name,
+                through: self.actor.through.as_str(),
+                account,
+            };
+            act.log();
+        }
         for (reservation, holder, size_bytes) in effects.reserved {
             reservation.keep(holder, size_bytes);
         }
@@ -258,7 +273,14 @@ pub(super) fn change(
     shared: &Shared,
     request: &Request,
 ) -> Result<Changed, StorageError> {
-    let mut changed = Changed::default();
+    let mut changed = Changed {
+        action: request.action,
+        actor: request.actor.clone(),
+        touched: 0,
+        skipped: Vec::new(),
+        full: None,
+        effects: Effects::default(),
+    };
     for (seq, id) in &request.messages {
         let row = connection
             .prepare_cached(
@@ -320,6 +342,7 @@ pub(super) fn change(
             None,
         )?;
         changed.touched += 1;
+        changed.effects.acts.push((*id, row.account.clone()));
         let accounts = &mut changed.effects.accounts;
         if request.action.makes_due() && !accounts.contains(&row.account) {
             accounts.push(row.account);

@@ -1,4 +1,4 @@
-//! Two clocks that no administrator, NTP server, dead battery or suspend can turn.
+//! Three clocks that no administrator, NTP server, dead battery or suspend can turn.
 //!
 //! *Queue time* orders attempts and measures how long ended messages are kept: milliseconds that
 //! follow the monotonic clock while the queue is open. A new queue begins at what the wall clock shows;
@@ -10,7 +10,10 @@
 //! any account of the pool. Ages are measured in it, so neither a paused account nor a relay that is
 //! switched off makes a message older.
 //!
-//! While a machine is suspended both stand still, as do the timers that wait for them: what is due, or
+//! *Open time* counts only while mail can be taken in. Silence is measured in it: nobody has fallen silent
+//! because nobody listened.
+//!
+//! While a machine is suspended all of them stand still, as do the timers that wait for them: what is due, or
 //! to be forgotten, is later by that time, and nothing is sooner.
 
 use std::collections::{HashMap, HashSet};
@@ -70,6 +73,8 @@ struct Activity {
     times: HashMap<String, ActiveTime>,
     /// Accounts whose mail can be tried.
     accounts: HashSet<String>,
+    /// While mail can be taken in.
+    open: ActiveTime,
 }
 
 #[derive(Debug, Default)]
@@ -149,9 +154,14 @@ impl QueueClock {
             // The last of it may have been lost in a crash.
             times.entry(key).or_default();
         }
+        let open_ms = meta("open_ms")?.unwrap_or(0).max(0);
         let activity = Activity {
             times,
             accounts: HashSet::new(),
+            open: ActiveTime {
+                elapsed: Duration::from_millis(open_ms as u64),
+                since: None,
+            },
         };
         Ok(Self {
             origin: time.instant(),
@@ -168,9 +178,13 @@ impl QueueClock {
         connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO meta (key, value)
-                 VALUES ('queue_ms', ?1), ('wall_ahead_ms', ?2)",
+                 VALUES ('queue_ms', ?1), ('wall_ahead_ms', ?2), ('open_ms', ?3)",
             )?
-            .execute([now_ms, self.wall_ms().saturating_sub(now_ms)])?;
+            .execute([
+                now_ms,
+                self.wall_ms().saturating_sub(now_ms),
+                self.open_ms(),
+            ])?;
         let now = self.time.instant();
         let mut statement = connection
             .prepare_cached("INSERT OR REPLACE INTO account (name, active_ms) VALUES (?1, ?2)")?;
@@ -200,6 +214,18 @@ impl QueueClock {
     pub(super) fn active_ms(&self, key: &str) -> i64 {
         let now = self.time.instant();
         self.activity().total(key, now).as_millis() as i64
+    }
+
+    /// Open time now.
+    pub(super) fn open_ms(&self) -> i64 {
+        let now = self.time.instant();
+        self.activity().open.total(now).as_millis() as i64
+    }
+
+    /// Mail can be taken in from now on, or no more; saying so twice is harmless.
+    pub(super) fn set_open(&self, open: bool) {
+        let now = self.time.instant();
+        self.activity().open.run(open, now);
     }
 
     /// Starts or stops the active time of an account, and of its pools if no other account of them runs;

@@ -39,7 +39,7 @@ impl Actor {
 }
 
 impl Through {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Socket => "socket",
             Self::Folder => "folder",

@@ -12,6 +12,7 @@ use crate::queue::{
     Actor, Draft, DraftError, MessageState, Origin, Queue, QueueId, RecipientState, Sidecar,
     Submission,
 };
+use crate::telemetry::Act;
 
 /// What is to be known of a message besides its content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -297,6 +298,7 @@ impl Import {
                 helo: self.request.helo,
                 tls: self.request.tls,
                 auth_name: self.request.auth_name,
+                section: None,
             },
             subject: seen.subject.as_deref().and_then(subject::decode),
             message_id: seen.message_id.clone(),
@@ -307,8 +309,18 @@ impl Import {
             held: self.request.held,
             last_reply: self.request.last_reply,
         };
+        let (actor, account) = (imported.actor.clone(), submission.account.clone());
         let receipt = self.draft.commit_imported(submission, imported).await?;
-        Ok(receipt.queue_id())
+        let id = receipt.queue_id();
+        let act = Act {
+            event: "imported",
+            queue_id: id.as_str(),
+            actor: &actor.name,
+            through: actor.through.as_str(),
+            account: &account,
+        };
+        act.log();
+        Ok(id)
     }
 }
 

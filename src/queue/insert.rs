@@ -38,6 +38,8 @@ pub struct Origin {
     pub tls: Option<String>,
     /// Whom it authenticated as.
     pub auth_name: Option<String>,
+    /// The NAME of the `[client.NAME]` that it falls in; not stored with the message.
+    pub section: Option<String>,
 }
 
 #[derive(Debug)]

@@ -19,6 +19,7 @@ use crate::queue::{
     Actor, MessageState, Outcome, Queue, QueueId, RecipientState, Settlement, StorageError, change,
     event, presented,
 };
+use crate::telemetry::life::log_quarantined;
 
 /// One message, leased to the holder until it is settled or released.
 ///
@@ -383,11 +384,7 @@ fn set_aside(
     id: &str,
     what: &str,
 ) -> rusqlite::Result<()> {
-    tracing::error!(
-        queue_id = id,
-        what,
-        "message is damaged and was quarantined; see exorelay queue verify"
-    );
+    log_quarantined(id, what);
     connection
         .prepare_cached("UPDATE message SET last_reply = ?2 WHERE seq = ?1")?
         .execute(params![seq, format!("damaged: {what}")])?;

@@ -13,6 +13,7 @@
 //! Queue::reroute -> Reroute -> step, step, ...          other settings
 //! Reader::list, show, history, export; verify           looking, without touching
 //! Queue::incidents -> Incidents                         what is wrong, and who was told
+//! Queue::heard -> Heard                                 which clients have fallen silent
 //! ```
 //!
 //! One thread owns the one connection that writes. Whatever waits for it is done in one transaction
@@ -38,6 +39,7 @@ mod error;
 mod event;
 mod export;
 mod filter;
+mod heard;
 mod history;
 mod id;
 mod import;
@@ -79,6 +81,7 @@ pub use export::{Piece, Sidecar};
 pub use filter::{
     AddressPattern, AddressPatternError, Filter, Selection, SelectionError, SelectionRequest,
 };
+pub use heard::{Heard, Section};
 pub use history::HistoryFilter;
 pub use id::{QueueId, QueueIdError};
 pub(crate) use import::Newlines;

@@ -86,7 +86,10 @@ fn finding(kind: IncidentKind, used: u64, max: u64) -> Finding {
             format!("the queue is at 80 % of queue.max_bytes: {used} of {max}"),
             "See with exorelay status why mail does not leave; raise queue.max_bytes if the disk has room.",
         ),
-        IncidentKind::QueueMessages | IncidentKind::Account | IncidentKind::Credential => (
+        IncidentKind::QueueMessages
+        | IncidentKind::Account
+        | IncidentKind::Credential
+        | IncidentKind::Client => (
             format!("the queue is at 80 % of queue.max_messages: {used} of {max}"),
             "See with exorelay status why mail does not leave; raise queue.max_messages if it is to hold more.",
         ),

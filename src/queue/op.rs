@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use crate::queue::change::{self, Changed};
 use crate::queue::denied;
+use crate::queue::heard;
 use crate::queue::insert::NewMessage;
 use crate::queue::lease::Dropped;
 use crate::queue::notice::Telling;
@@ -100,6 +101,8 @@ pub(super) struct Transaction {
     pub(super) incidents: Vec<Incident>,
     /// Why it does not, should that be so.
     pub(super) incidents_refused: Option<StorageError>,
+    /// Sections of clients that it takes messages in from.
+    pub(super) heard: heard::Messages,
     /// COMMIT was begun: from here on it may be on the disk, whatever is said of it.
     pub(super) is_ending: bool,
 }

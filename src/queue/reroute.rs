@@ -10,6 +10,7 @@ use crate::queue::op::Op;
 use crate::queue::query::{number, text};
 use crate::queue::store::Shared;
 use crate::queue::{Actor, Queue, QueueId, Reader, Selection, StorageError, event};
+use crate::telemetry::life::log_rerouted;
 
 /// What decides on the way of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -193,11 +194,16 @@ pub(super) struct Moved {
     count: u64,
     /// Under which mail waits now that did not before.
     keys: Vec<String>,
+    /// Which messages, from where and to where.
+    moves: Vec<(QueueId, String, String)>,
 }
 
 impl Moved {
     /// The step is on stable storage.
     pub(super) fn take_effect(&self, shared: &Shared) {
+        for (id, from, to) in &self.moves {
+            log_rerouted(id.as_str(), from, to);
+        }
         for key in &self.keys {
             shared.wake(key);
         }
@@ -233,6 +239,7 @@ pub(super) fn reroute(
             Some(&detail),
         )?;
         moved.count += 1;
+        moved.moves.push((*id, from.clone(), to.clone()));
         if !moved.keys.contains(to) {
             moved.keys.push(to.clone());
         }

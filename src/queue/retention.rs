@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use crate::queue::insert::STORED_FILE;
 use crate::queue::store::Shared;
-use crate::queue::{MessageState, QueueId, clients, presented};
+use crate::queue::{MessageState, QueueId, clients, heard, presented};
 
 /// Messages forgotten in one transaction.
 const STEP_MAX: usize = 100;
@@ -29,6 +29,7 @@ pub(super) struct Swept {
     /// Whether there may be more to do.
     pub(super) more: bool,
     pub(super) clients: clients::Saved,
+    pub(super) heard: heard::Stored,
 }
 
 /// Stores the clocks and what clients needed, and forgets some of what is old, or else hands free pages back. Inside the writer's
@@ -39,6 +40,7 @@ pub(super) fn sweep(connection: &Connection, shared: &Shared) -> rusqlite::Resul
     presented::prune(connection, shared.clock.now_ms())?;
     let mut swept = Swept {
         clients: clients::save(connection, shared)?,
+        heard: heard::save(connection, shared)?,
         ..Swept::default()
     };
     let old = old(connection, shared)?;

@@ -95,6 +95,8 @@ pub struct Outcome {
     pub expired: bool,
     /// From acceptance until now.
     pub age: Duration,
+    /// Of the message's origin.
+    pub listener: String,
 }
 
 /// What the writer does once the settlement is on stable storage.
@@ -139,6 +141,7 @@ struct Row {
     size_bytes: i64,
     stored: i64,
     client: String,
+    listener: String,
 }
 
 /// Inside the writer's transaction.
@@ -152,7 +155,7 @@ pub(super) fn settle(
     let row = connection
         .prepare_cached(
             "SELECT id, account, attempts, born_ms, received_wall_ms, size_bytes, stored,
-                 client, due_ms, coalesce(mailbox, account)
+                 client, due_ms, coalesce(mailbox, account), listener
              FROM message WHERE seq = ?1",
         )?
         .query_row([seq], |row| {
@@ -167,6 +170,7 @@ pub(super) fn settle(
                 client: text(row, 7)?,
                 due_ms: number(row, 8)?,
                 mailbox: text(row, 9)?,
+                listener: text(row, 10)?,
             })
         })?;
     for recipient in &settlement.recipients {
@@ -272,6 +276,7 @@ pub(super) fn settle(
             retry_in,
             expired,
             age: Duration::from_millis((wall_ms - row.received_wall_ms).max(0) as u64),
+            listener: row.listener,
         },
         account: row.account,
         released: ended.then(|| (shared.room.holder(&row.client), row.size_bytes as u64)),

@@ -14,6 +14,7 @@ use crate::queue::clients::{self, Clients};
 use crate::queue::clock::{MachineTime, QueueClock, Time};
 use crate::queue::commits::Commits;
 use crate::queue::denied::DeniedSenders;
+use crate::queue::heard;
 use crate::queue::id::QueueIdGenerator;
 use crate::queue::incident;
 use crate::queue::lease::Dropped;
@@ -98,6 +99,7 @@ pub(super) struct Shared {
     /// Asked at every attempt, so kept in memory too.
     pub(super) denied: DeniedSenders,
     pub(super) clients: Clients,
+    pub(super) heard: heard::Ledger,
     /// Leases that were dropped; the writer makes them ready again with its next batch.
     pub(super) dropped_leases: Mutex<Vec<Dropped>>,
     /// By account.
@@ -221,6 +223,7 @@ impl Queue {
             intakes: Intakes::default(),
             denied: DeniedSenders::load(&connection)?,
             clients: clients::load(&connection)?,
+            heard: heard::load(&connection)?,
             dropped_leases: Mutex::new(void),
             senders: Mutex::default(),
             nudge: ops.downgrade(),

@@ -7,6 +7,7 @@ mod denied;
 mod dsn;
 mod fairness;
 mod hands;
+mod heard;
 mod history;
 mod incidents;
 mod migration;
@@ -14,7 +15,7 @@ mod notice;
 mod opening;
 mod parts;
 mod pool;
-mod time;
+pub(crate) mod time;
 mod transfer;
 mod verify;
 

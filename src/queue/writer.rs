@@ -15,6 +15,7 @@ use crate::queue::batch::{Batch, Patience};
 use crate::queue::change;
 use crate::queue::clients;
 use crate::queue::denied;
+use crate::queue::heard;
 use crate::queue::insert;
 use crate::queue::lease::Dropped;
 use crate::queue::lock::FolderLock;
@@ -107,8 +108,14 @@ impl Writer {
         match self.transact(&mut batch, &mut transaction) {
             Ok(()) => {
                 if transaction.has_written() {
-                    let commits = &self.shared.commits;
+                    let Shared {
+                        commits,
+                        clock,
+                        heard,
+                        ..
+                    } = &*self.shared;
                     commits.count(transaction.messages(), began.elapsed());
+                    heard.took(transaction.heard, clock.open_ms(), clock.wall_ms());
                     if mem::take(&mut self.refusing) {
                         tracing::info!("the queue can store again");
                     }
@@ -156,6 +163,7 @@ impl Writer {
                 return Err(error);
             }
         }
+        self.save_heard(transaction)?;
         transaction.is_ending = true;
         Ok(self.connection.execute_batch("COMMIT")?)
     }
@@ -220,6 +228,24 @@ impl Writer {
         }
     }
 
+    /// Mail does not depend on it either: the next message tells the same.
+    fn save_heard(&self, transaction: &mut Transaction) -> Result<(), StorageError> {
+        if transaction.heard.is_empty() {
+            return Ok(());
+        }
+        let saved = self.guarded(|connection| {
+            Ok(heard::save_messages(
+                connection,
+                &self.shared,
+                &transaction.heard,
+            )?)
+        });
+        if let Ok(stored) = saved {
+            transaction.heard.stored = stored;
+        }
+        self.broken.take().map_or(Ok(()), Err)
+    }
+
     /// One request inside its own savepoint: a failure undoes that request and no other.
     ///
     /// Some failures undo the whole transaction all the same, a full disk among them: SQLite has
@@ -262,7 +288,10 @@ impl Writer {
                 let inserted = self
                     .guarded(|connection| Ok(insert::insert(connection, &self.shared, &message)?));
                 match inserted {
-                    Ok(()) => done.push(Done::Committed(message, answer)),
+                    Ok(()) => {
+                        transaction.heard.note(&message.submission.origin);
+                        done.push(Done::Committed(message, answer));
+                    }
                     Err(error) => {
                         // Its room is free before anybody hears that it was refused.
                         drop(message);
@@ -379,6 +408,7 @@ impl Writer {
             }
             Done::Maintained(mut swept, answer) => {
                 self.shared.clients.saved(mem::take(&mut swept.clients));
+                self.shared.heard.saved(mem::take(&mut swept.heard));
                 let _ = answer.send(Ok(swept));
             }
             Done::Changed(mut changed, answer) => {
@@ -454,6 +484,9 @@ impl Writer {
             let stored = incidents.save(&self.connection, &incidents.take_unsaved());
             if let Err(error) = stored {
                 tracing::warn!(%error, "incidents could not be stored while closing");
+            }
+            if let Err(error) = heard::save(&self.connection, &self.shared) {
+                tracing::warn!(%error, "when clients were heard could not be stored while closing");
             }
             if let Err(error) = clients::save_all(&self.connection, &self.shared) {
                 tracing::warn!(%error, "what clients needed could not be stored while closing");

@@ -272,7 +272,7 @@ impl Opened {
         let tokens = Arc::clone(&self.account.tokens);
         if self.renew {
             let name = self.account.section.name.as_str();
-            let span = tracing::info_span!("token", account = name);
+            let span = tracing::error_span!("token", account = name);
             let (source, stop) = (tokens.source.clone(), tokens.stop.clone());
             // Ends with the last holder of the tokens.
             tokio::spawn(async move { source.run(stop).await }.instrument(span));
@@ -350,8 +350,9 @@ async fn client_config(section: &Section) -> Result<Arc<ClientConfig>, StartErro
 async fn token_source(settings: &Settings, section: &Section) -> Result<TokenSource, StartError> {
     let part = settings.oauth_part(section)?;
     let made = spawn_blocking(move || TokenSource::new(part)).await?;
-    made.map_err(|source| StartError::Token {
+    let source = made.map_err(|source| StartError::Token {
         account: section.name.clone(),
         source,
-    })
+    })?;
+    Ok(source.counted_for(&section.name))
 }

@@ -23,6 +23,7 @@ use crate::listener::{
 };
 use crate::queue::Queue;
 
+mod http;
 mod switch;
 
 /// Everything that a reload can exchange.
@@ -36,7 +37,7 @@ pub(super) struct Parts {
     pub(super) taking: JoinSet<()>,
     /// Dispatchers and the attempts they wait for.
     pub(super) sending: JoinSet<()>,
-    /// Admin sockets and the answers they wait for.
+    /// Admin servers and the answers they wait for.
     pub(super) answering: JoinSet<io::Result<()>>,
     pub(super) answers: CancellationToken,
     /// Of all listeners.
@@ -52,6 +53,8 @@ pub(super) struct Parts {
     /// Quotas of mailboxes that no account uses any more, until a minute has passed.
     lingering: Vec<Lingering>,
     admin: Option<(PathBuf, CancellationToken)>,
+    /// The port of `admin.http`.
+    http: Option<http::AtWork>,
     /// For programs on this machine; none where it cannot be written.
     published: Option<Published>,
     /// Whoever tells senders; nobody before the start.
@@ -85,6 +88,7 @@ pub(super) struct Next {
     /// None: stays as it is.
     accounts: BTreeMap<String, Option<Opened>>,
     admin: Option<admin::Server>,
+    http: http::Next,
     /// None: stays as it is.
     hooks: Option<Hooks>,
     pub(super) changes: Changes,
@@ -136,6 +140,7 @@ impl Parts {
             accounts: BTreeMap::new(),
             lingering: Vec::new(),
             admin: None,
+            http: None,
             published: None,
             notices: None,
             hooks: watch::Sender::default(),
@@ -162,6 +167,13 @@ impl Parts {
                 None
             }
         };
+        let http = match self.next_http(settings.admin.http, &mut changes).await {
+            Ok(http) => http,
+            Err(problem) => {
+                problems.push(problem.into());
+                http::Next::Kept
+            }
+        };
         let hooks = match self.next_hooks(settings).await {
             Ok(hooks) => hooks,
             Err(problem) => {
@@ -181,6 +193,7 @@ impl Parts {
                 ("admin socket moved", admin.is_some()),
                 ("alerts changed", now.alert != settings.alert),
                 ("log level changed", now.log.level != settings.log.level),
+                ("log format changed", now.log.format != settings.log.format),
                 ("failure notices changed", now.bounce != settings.bounce),
             ];
             let others = others.into_iter().filter(|(_, differs)| *differs);
@@ -192,6 +205,7 @@ impl Parts {
             listeners,
             accounts,
             admin,
+            http,
             hooks,
             changes,
         })
@@ -202,18 +216,9 @@ impl Parts {
         let Some(now) = &self.settings else {
             return Vec::new();
         };
-        let fixed = [
-            (
-                "queue.directory",
-                now.queue.directory != settings.queue.directory,
-            ),
-            ("log.format", now.log.format != settings.log.format),
-        ];
-        fixed
-            .into_iter()
-            .filter(|(_, differs)| *differs)
-            .map(|(key, _)| StartError::NeedsRestart { key })
-            .collect()
+        let differs = now.queue.directory != settings.queue.directory;
+        let key = "queue.directory";
+        Vec::from_iter(differs.then_some(StartError::NeedsRestart { key }))
     }
 
     async fn next_listeners(
@@ -395,6 +400,7 @@ impl Parts {
         Shown {
             hostname: next.settings.hostname.clone(),
             accounts: accounts.collect(),
+            admin_http: self.http_address(&next.http),
             listeners,
             routing: Arc::clone(&next.routing),
         }

@@ -1,6 +1,7 @@
 //! What the running relay shows of itself.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -11,8 +12,9 @@ use tokio::time::Instant;
 use super::account::Handle;
 use super::expiry::Perishable;
 use crate::admin::{
-    AccountState, AccountStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus, PaceReport,
-    QueueStatus, SignInReport, Status, StatusFuture, StatusSource, TokenReport, TokenState, wall,
+    AccountState, AccountStatus, ClientStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus,
+    PaceReport, QueueStatus, SignInReport, Status, StatusFuture, StatusSource, TokenReport,
+    TokenState, wall,
 };
 use crate::delivery::{self, Quota};
 use crate::listener::{Address, Routing, Sessions};
@@ -63,6 +65,8 @@ pub struct Shown {
     pub hostname: String,
     /// Each listener's name and address.
     pub listeners: Vec<(String, Address)>,
+    /// Where `admin.http` answers, if it does.
+    pub admin_http: Option<SocketAddr>,
     /// Every account.
     pub accounts: Vec<AccountView>,
     /// The way of all mail.
@@ -141,10 +145,13 @@ impl StatusSource for View {
                 pid: std::process::id(),
                 started_at: self.started_at,
                 listeners: now.listeners.iter().map(listener).collect(),
+                admin_http: now.admin_http.map(|address| address.to_string()),
+                sessions: self.sessions.open() as u64,
                 session_panics: self.sessions.panics(),
                 queue,
                 accounts,
                 incidents: IncidentStatus::all(&self.queue),
+                clients: ClientStatus::all(&self.queue),
             }
         })
     }

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use exorelay::admin::{QueueStatus, Server, Status, StatusFuture, StatusSource};
+use exorelay::admin::{ClientStatus, QueueStatus, Server, Status, StatusFuture, StatusSource};
 use exorelay::mail::{BodyType, Envelope, Mailbox, Recipient, ReversePath};
 use exorelay::queue::{
     Backoff, Disposition, Limits, Origin, Queue, RecipientOutcome, Retention, Retry, Settings,
@@ -199,9 +199,12 @@ impl StatusSource for Fixed {
                 pid: 4711,
                 started_at: jiff::Timestamp::now(),
                 listeners: Vec::new(),
+                admin_http: None,
+                sessions: 0,
                 session_panics: 0,
                 queue: QueueStatus::of(&self.0).await,
                 incidents: Vec::new(),
+                clients: ClientStatus::all(&self.0),
                 accounts: Vec::new(),
             }
         })

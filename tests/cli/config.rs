@@ -72,6 +72,17 @@ fn missing_files_are_bad_settings() {
 }
 
 #[test]
+fn what_cannot_start_is_told_down_to_the_cause() {
+    let bench = Bench::new();
+    bench.append("[account.default.smtp]\nca_file = \"/nonexistent/ca.pem\"\n");
+    let output = bench.exorelay(&["run"]);
+    assert_exit(&output, 78);
+    let line = stderr(&output).lines().last().unwrap();
+    let cause = "cannot read the certificates in /nonexistent/ca.pem: No such file";
+    assert!(line.contains(cause), "{line}");
+}
+
+#[test]
 fn settings_are_shown_with_their_layers_and_without_secrets() {
     let bench = Bench::new();
     let show = |arguments: &[&str]| {

@@ -38,12 +38,16 @@ impl Daemon {
 
     /// As [`Daemon::start`], with what `command` has besides.
     pub fn start_as(command: Command, config: &Path) -> Self {
+        Self::start_told(command, config).0
+    }
+
+    /// As [`Daemon::start_as`], with what it said until it was ready.
+    pub fn start_told(command: Command, config: &Path) -> (Self, Vec<String>) {
         let mut daemon = Self::spawn(command, config);
-        let listening = daemon.wait_for("listening");
-        let address = listening.split("address=").nth(1).unwrap();
-        daemon.address = address.split_whitespace().next().unwrap().parse().unwrap();
-        daemon.wait_for("ready");
-        daemon
+        let lines = daemon.lines_to("ready");
+        let listening = lines.iter().find(|line| line.contains("listening"));
+        daemon.address = address_in(listening.unwrap());
+        (daemon, lines)
     }
 
     /// As [`Daemon::start_as`], where it has no port of its own.
@@ -80,20 +84,31 @@ impl Daemon {
 
     /// The next line of the log that holds `text`.
     pub fn wait_for(&mut self, text: &str) -> String {
-        let mut seen = String::new();
-        loop {
+        self.lines_to(text).pop().unwrap()
+    }
+
+    /// The lines of the log up to the next one that holds `text`.
+    pub fn lines_to(&mut self, text: &str) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        while !lines.last().is_some_and(|line| line.contains(text)) {
             match self.log.recv_timeout(Duration::from_mins(1)) {
-                Ok(line) if line.contains(text) => return line,
-                Ok(line) => {
-                    seen.push_str(&line);
-                    seen.push('\n');
-                }
+                Ok(line) => lines.push(line),
                 Err(_) => panic!(
-                    "no \"{text}\" in the log of {}:\n{seen}",
-                    self.config.display()
+                    "no \"{text}\" in the log of {}:\n{}",
+                    self.config.display(),
+                    lines.join("\n")
                 ),
             }
         }
+        lines
+    }
+
+    /// SIGTERM; the rest of the log, if it ends well.
+    pub fn last_lines(mut self) -> Vec<String> {
+        self.signal(Signal::TERM);
+        let lines = self.log.iter().collect();
+        assert!(self.child.wait().unwrap().success());
+        lines
     }
 
     pub async fn client(&self) -> Client {
@@ -141,6 +156,13 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Where a line says that it listens, as text or as JSON.
+pub fn address_in(line: &str) -> SocketAddr {
+    let (_, rest) = line.split_once("address").unwrap();
+    let rest = rest.trim_start_matches(['=', ':', '"']);
+    rest.split([' ', '"']).next().unwrap().parse().unwrap()
 }
 
 /// Runs a command to its end: exit code, standard output, standard error.

@@ -12,6 +12,7 @@
 
 pub mod client;
 pub mod daemon;
+pub mod exposition;
 pub mod folder;
 pub mod machine;
 pub mod proxy;

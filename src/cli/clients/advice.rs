@@ -25,14 +25,11 @@ struct Advice<'a> {
 
 /// Lines for the settings file; none when the client needs nothing. What was merely tolerated needs nothing.
 pub(super) fn suggestion(record: &ClientRecord, settings: &Settings) -> Option<String> {
-    let address = record.client.parse().ok();
-    let holds = |client: &&Client| address.is_some_and(|ip| client.network.contains(&ip));
-    let sections = settings.clients.values().filter(holds);
     let mut advice = Advice {
         record,
         settings,
-        address,
-        section: sections.max_by_key(|client| client.network.prefix_len()),
+        address: record.client.parse().ok(),
+        section: section(record, settings),
         listener: settings.listeners.get(&record.listener),
         keys: Vec::new(),
         remarks: Vec::new(),
@@ -44,6 +41,14 @@ pub(super) fn suggestion(record: &ClientRecord, settings: &Settings) -> Option<S
     advice.size();
     advice.habits();
     advice.written()
+}
+
+/// The section that holds for a client: the longest match.
+pub(super) fn section<'a>(record: &ClientRecord, settings: &'a Settings) -> Option<&'a Client> {
+    let address: IpAddr = record.client.parse().ok()?;
+    let sections = settings.clients.values();
+    let sections = sections.filter(|client| client.network.contains(&address));
+    sections.max_by_key(|client| client.network.prefix_len())
 }
 
 impl Advice<'_> {

@@ -3,6 +3,7 @@
 mod advice;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,7 +17,7 @@ use crate::queue::ClientRecord;
 
 /// Show what each client needed to get its mail in, and the [client.NAME] section it wants
 ///
-/// Those seen last come first. From the daemon when it runs, and from its folder when not. Clients are
+/// Those with silent_after come first, with their last message; then all, those seen last before the others. From the daemon when it runs, and from its folder when not. Clients are
 /// forgotten like delivered mail, and of more than a thousand those unseen for longest.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -29,19 +30,25 @@ pub(super) struct Args {
 struct Item<'a> {
     #[serde(flatten)]
     record: &'a ClientRecord,
+    /// The NAME of the `[client.NAME]` that holds for it.
+    section: Option<&'a str>,
     suggestion: Option<String>,
 }
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         let settings = context.load()?.settings;
-        let records = block_on(async {
+        let (records, sections) = block_on(async {
             Ok(match Source::find(&settings).await? {
-                Source::Daemon(client) => client.clients().await?,
-                Source::Folder(reader) => reader.clients()?,
+                Source::Daemon(client) => (client.clients().await?, client.status().await?.clients),
+                Source::Folder(reader) => {
+                    let heard = reader.heard()?;
+                    (reader.clients()?, watched::from_folder(&settings, &heard))
+                }
             })
         })?;
         let items = records.iter().map(|record| Item {
+            section: advice::section(record, &settings).map(|section| section.name.as_str()),
             suggestion: advice::suggestion(record, &settings),
             record,
         });
@@ -54,12 +61,19 @@ impl Args {
             array.end(&mut output)?;
             return output.finish();
         }
+        let now = Timestamp::now();
+        let watched: Vec<_> = sections
+            .iter()
+            .filter_map(|section| watched::line(section, now))
+            .collect();
+        for line in &watched {
+            output.line(harmless(line))?;
+        }
         if records.is_empty() {
             output.line("no client has been seen yet")?;
         }
-        let now = Timestamp::now();
         for (index, item) in items.enumerate() {
-            if index > 0 {
+            if index > 0 || !watched.is_empty() {
                 output.line("")?;
             }
             for line in lines(&item, now) {

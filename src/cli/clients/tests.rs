@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::admin::ClientStatus;
 use crate::config::{self, Settings};
 use crate::queue::{Quirk, Refusal};
 
@@ -166,6 +167,7 @@ fn a_client_is_told_of_in_a_few_lines() {
     device.refusals = refused("552 5.3.4 The message is larger than this relay takes");
     device.quirks.insert(Quirk::RepeatedMessageId, 1);
     let item = Item {
+        section: None,
         suggestion: advice::suggestion(&device, &settings(TEXT)),
         record: &device,
     };
@@ -186,4 +188,28 @@ fn a_client_is_told_of_in_a_few_lines() {
     );
     assert_eq!(lines[4], "  suggested:");
     assert!(lines[5].starts_with("    # it uses Message-IDs again"));
+}
+
+#[test]
+fn watched_sections_say_when_they_were_heard() {
+    let now = "2026-11-20T10:05:00Z".parse().unwrap();
+    let mut client = ClientStatus {
+        name: "lobby".into(),
+        network: "10.20.1.15".into(),
+        ..ClientStatus::default()
+    };
+    assert_eq!(watched::line(&client, now), None);
+    client.silent_after_seconds = Some(3 * 86_400);
+    assert_eq!(
+        watched::line(&client, now).unwrap(),
+        "[client.lobby] 10.20.1.15: no message yet, silent_after 3d"
+    );
+    client.last_message_at = Some("2026-11-16T10:05:00Z".parse().unwrap());
+    client.quiet_seconds = Some(3 * 86_400 + 7_200);
+    client.silent = true;
+    let line = watched::line(&client, now).unwrap();
+    let begin =
+        "[client.lobby] 10.20.1.15: SILENT, no message for 3d2h, last message 4d ago (2026-";
+    assert!(line.starts_with(begin), "{line}");
+    assert!(line.ends_with("), silent_after 3d"), "{line}");
 }

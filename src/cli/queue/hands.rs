@@ -12,11 +12,12 @@ use crate::cli::error::{CliError, Exit, complain, is_permission};
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::cli::text::count;
-use crate::config::Settings;
+use crate::config::{LogFormat, Settings};
 use crate::queue::{
     Action, Actor, DraftError, ImportError, ImportRequest, OpenError, Queue, QueueId, Selection,
     Skip, StorageError, Tally, Through,
 };
+use crate::telemetry;
 
 /// Read from a file at once.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -36,6 +37,12 @@ impl Hands {
         }
         // A folder without a queue is more likely a slip than a wish.
         source::folder(&settings.queue.directory)?;
+        // What is done to messages belongs to their stories. On a terminal the answer tells it already, and the
+        // history keeps it.
+        if settings.log.format == LogFormat::Journald {
+            let (filter, format) = settings.log.telemetry_part();
+            telemetry::init(&filter, format);
+        }
         let part = settings.queue_part();
         let opened = spawn_blocking(move || {
             let name = user_name(rustix::process::getuid().as_raw());

@@ -224,6 +224,7 @@ fn incidents_have_an_id_an_age_and_a_count() {
         id: "01KA0000000000AB".into(),
         kind: "account".into(),
         account: Some("default".into()),
+        client: None,
         state: "blocked".into(),
         rule: None,
         why: None,
@@ -247,6 +248,19 @@ fn incidents_have_an_id_an_age_and_a_count() {
     assert_eq!(
         incident_line(&expiring, at("2026-11-20T10:00:00Z")),
         "incident 01KA0000000000AB: account default: warning since 3h12m: the certificate runs out"
+    );
+    let silent = IncidentStatus {
+        kind: "client".into(),
+        account: None,
+        client: Some("lobby".into()),
+        state: "silent".into(),
+        reason: "no message from 10.20.1.15 for 3d, and none before".into(),
+        ..expiring
+    };
+    assert_eq!(
+        incident_line(&silent, at("2026-11-20T10:00:00Z")),
+        "incident 01KA0000000000AB: client lobby: silent since 3h12m: no message from 10.20.1.15 for 3d, \
+         and none before"
     );
 }
 

@@ -25,6 +25,11 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     decode(text).map_err(|Fault(fault)| fault)
 }
 
+/// A duration as one would write it in the settings.
+pub(crate) fn shown_duration(duration: Duration) -> String {
+    encode(duration)
+}
+
 /// `1*(1*DIGIT unit)`, units from large to small and each at most once.
 fn decode(text: &str) -> Result<Duration, Fault> {
     let fault = || {

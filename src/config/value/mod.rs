@@ -10,9 +10,10 @@ mod size;
 mod url;
 
 pub use address::ListenAddress;
-pub(crate) use duration::parse_duration;
+pub(crate) use duration::{parse_duration, shown_duration};
 pub use name::AddressPattern;
 pub(crate) use name::is_guid;
+pub(crate) use network::shown_network;
 
 pub(super) use address::{UNIX_PATH_MAX_OCTETS, off_loopback, too_long};
 pub(super) use mode::Mode;

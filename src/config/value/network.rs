@@ -12,11 +12,16 @@ impl Setting for IpNet {
     }
 
     fn shown(&self) -> serde_json::Value {
-        if self.prefix_len() == self.max_prefix_len() {
-            self.addr().to_string().into()
-        } else {
-            self.to_string().into()
-        }
+        shown_network(*self).into()
+    }
+}
+
+/// A network as one would write it in the settings: an address without its length.
+pub(crate) fn shown_network(network: IpNet) -> String {
+    if network.prefix_len() == network.max_prefix_len() {
+        network.addr().to_string()
+    } else {
+        network.to_string()
     }
 }
 

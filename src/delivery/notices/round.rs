@@ -13,8 +13,8 @@ use super::{LOOK_INTERVAL, NOTICES_MAX, WINDOW};
 use crate::mail::notice::{Composed, Digest, Heading, Item, Silence, header_section, silence};
 use crate::mail::{BodyType, Envelope, Mailbox, NoticeKind, ReversePath};
 use crate::queue::{
-    Case, Draft, DraftError, NoticeError, NoticeOf, Origin, Owing, Queue, Reader, StorageError,
-    Submission,
+    Case, Draft, DraftError, NoticeError, NoticeOf, Origin, Owing, Queue, QueueId, Reader,
+    StorageError, Submission,
 };
 use crate::telemetry;
 
@@ -288,20 +288,24 @@ impl<'a> Round<'a> {
         };
         let submission = submission(letterbox, &composed, &self.settings.hostname);
         draft.append(&composed.content).await?;
+        let ids: Vec<QueueId> = messages.iter().map(|message| message.id).collect();
         let told = NoticeOf {
             destination: destination.clone(),
             messages,
         };
         match draft.commit_notice(submission, told).await {
             Ok(_receipt) => {
-                telemetry::Notice {
+                let event = telemetry::Notice {
                     queue_id: id.as_str(),
                     kind,
                     about: &about,
                     to: &destination,
                     account: letterbox.account,
+                };
+                event.log();
+                for id in ids {
+                    event.log_told(id.as_str());
                 }
-                .log();
                 Ok(())
             }
             // The next look sees what is owed then.

@@ -53,7 +53,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         let verdict = match users {
             Some(users) => {
                 let login = Login {
-                    listener: &latest.settings.name,
                     client: self.peer,
                     name,
                     password,

@@ -152,7 +152,6 @@ async fn a_hundred_logins_at_once_are_served() {
         let (users, current) = (Arc::clone(&users), Arc::clone(&current));
         tokio::spawn(async move {
             let login = crate::listener::login::Login {
-                listener: "local",
                 client: Peer::Local(number),
                 name: "lobby",
                 password: crate::secret::Secret::new("password"),

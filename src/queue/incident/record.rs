@@ -19,6 +19,8 @@ pub enum IncidentKind {
     QueueBytes,
     /// `queue.min_free_disk` comes near.
     QueueDisk,
+    /// A `[client.NAME]` sends nothing any more.
+    Client,
 }
 
 /// When somebody is to be told.
@@ -37,9 +39,10 @@ pub enum Urgency {
 pub struct Finding {
     /// What is in trouble.
     pub kind: IncidentKind,
-    /// Which account; empty for what is nobody's.
+    /// Which account, or the NAME of which `[client.NAME]`; empty for what is nobody's.
     pub account: String,
-    /// `blocked`, `throttled`, `paused`; `warning` for a bound; `warning` or `expired` for a credential.
+    /// `blocked`, `throttled`, `paused`; `warning` for a bound; `warning` or `expired` for a credential; `silent`
+    /// for a client.
     pub state: String,
     /// What kind of trouble.
     pub cause: String,
@@ -141,12 +144,14 @@ pub struct Owed {
 }
 
 impl IncidentKind {
-    const ALL: [Self; 5] = [
+    /// All of them.
+    pub const ALL: [Self; 6] = [
         Self::Account,
         Self::Credential,
         Self::QueueMessages,
         Self::QueueBytes,
         Self::QueueDisk,
+        Self::Client,
     ];
 
     /// The word for programs.
@@ -157,6 +162,7 @@ impl IncidentKind {
             Self::QueueMessages => "queue_messages",
             Self::QueueBytes => "queue_bytes",
             Self::QueueDisk => "queue_disk",
+            Self::Client => "client",
         }
     }
 
@@ -194,6 +200,19 @@ impl Owed {
     /// The same for as long as it is the same alarm.
     pub fn key(&self) -> (QueueId, Alarm, i64) {
         (self.incident.id, self.alarm, self.due_ms)
+    }
+}
+
+impl Finding {
+    /// The account that it is about.
+    pub fn of_account(&self) -> Option<&str> {
+        let is_one = self.kind != IncidentKind::Client && !self.account.is_empty();
+        is_one.then_some(&self.account)
+    }
+
+    /// The NAME of the `[client.NAME]` that it is about.
+    pub fn of_client(&self) -> Option<&str> {
+        (self.kind == IncidentKind::Client).then_some(&self.account)
     }
 }
 

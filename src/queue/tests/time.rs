@@ -7,7 +7,7 @@ use super::*;
 use crate::queue::clock::Time;
 
 #[derive(Clone, Debug)]
-pub(super) struct TestTime(Arc<Mutex<(Instant, i64)>>);
+pub(crate) struct TestTime(Arc<Mutex<(Instant, i64)>>);
 
 impl Time for TestTime {
     fn instant(&self) -> Instant {
@@ -20,12 +20,12 @@ impl Time for TestTime {
 }
 
 impl TestTime {
-    pub(super) fn at(wall_ms: i64) -> Self {
+    pub(crate) fn at(wall_ms: i64) -> Self {
         Self(Arc::new(Mutex::new((Instant::now(), wall_ms))))
     }
 
     /// Time passes, as it should.
-    pub(super) fn pass(&self, time: Duration) {
+    pub(crate) fn pass(&self, time: Duration) {
         self.0.lock().unwrap().0 += time;
         self.step(time.as_millis() as i64);
     }
@@ -39,7 +39,7 @@ impl TestTime {
         self.0.lock().unwrap().1 = wall_ms;
     }
 
-    pub(super) fn open(&self, settings: Settings) -> Queue {
+    pub(crate) fn open(&self, settings: Settings) -> Queue {
         Queue::open_at(settings, Arc::new(self.clone())).unwrap()
     }
 }

@@ -31,12 +31,14 @@ impl Parts {
         let shown = self.shown(&next);
         // At the start whoever began the log has decided.
         let now = self.settings.as_ref();
-        if now.is_some_and(|now| now.log.level != next.settings.log.level) {
-            let (filter, _) = next.settings.log.telemetry_part();
-            telemetry::set_filter(&filter);
+        if now.is_some_and(|now| now.log != next.settings.log) {
+            let (filter, format) = next.settings.log.telemetry_part();
+            telemetry::change(&filter, format);
         }
         self.queue.retune(&next.settings.queue_part());
+        self.queue.set_sections(&next.settings.section_parts());
         self.switch_listeners(next.listeners).await;
+        self.queue.set_open(true);
         // Before anything more is tried by routes that were perhaps wrong. What takes longer is done beside
         // the work.
         let moved = reroute::follow(&self.queue, &next.routing);
@@ -52,6 +54,7 @@ impl Parts {
         if let Some(server) = next.admin {
             self.switch_admin(server);
         }
+        self.switch_http(next.http);
         self.publish(&next.settings, &shown).await;
         self.settings = Some(next.settings);
         self.view.show(shown);
