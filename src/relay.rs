@@ -11,6 +11,7 @@ mod reload;
 mod reroute;
 mod silence;
 mod stray;
+mod timeline;
 mod view;
 
 use std::path::Path;
@@ -177,6 +178,7 @@ impl Relay {
         housekeeping.spawn(keep_house(queue.clone()));
         housekeeping.spawn(alert::run(queue.clone(), parts.hooks.subscribe()));
         housekeeping.spawn(stray::watch(Arc::clone(&parts.view)));
+        housekeeping.spawn(timeline::keep(Arc::clone(&parts.view)));
         let view = Arc::clone(&parts.view);
         let end_of = |path: &Path| oauth::certificate_end(path).ok();
         housekeeping.spawn(expiry::watch(view, end_of, Zoned::now));

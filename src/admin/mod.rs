@@ -14,6 +14,7 @@
 //! POST /v1/import         a line and the content in; the new id
 //! GET /v1/clients         an array of queue::ClientRecord
 //! GET /metrics            what is counted, for Prometheus
+//! GET /v1/timeline        how queue and accounts did lately, see timeline.rs
 //! GET /v1/senders         an array of queue::DeniedSender
 //! POST /v1/accounts/{name}/renew  the account's name; a new token is asked for, 404 where there is no such account
 //! POST /v1/senders/forget `address` and `account` in, each or none; how many `senders` were forgotten
@@ -30,6 +31,7 @@ mod hands;
 mod http;
 mod listing;
 mod metrics;
+mod page;
 mod peer;
 mod protocol;
 mod recent;
@@ -40,18 +42,20 @@ mod snapshot;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod transfer;
 mod user;
 
 pub(crate) use cause::one_line;
 pub use client::{Client, ClientError};
 pub use clients::ClientStatus;
-pub use http::{HttpBindError, HttpServer};
+pub use http::{HttpBindError, HttpPort, HttpServer};
 pub use protocol::{
     AccountState, AccountStatus, CommitStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus,
-    PaceReport, QueueStatus, SignInReport, Status, StatusFuture, StatusSource, TokenReport,
-    TokenState,
+    PaceReport, QueueStatus, Reception, SignInReport, Status, StatusFuture, StatusSource,
+    TokenReport, TokenState,
 };
 pub use server::{BindError, Server};
 pub(crate) use snapshot::wall;
+pub use timeline::{Pace, SAMPLE_INTERVAL, Sample, Timeline};
 pub(crate) use user::{group_id, login_name, user_ids, user_name};

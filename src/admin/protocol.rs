@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::clients::ClientStatus;
+use super::timeline::Timeline;
 use crate::queue::{ImportRequest, QueueId, Sidecar, Tally};
 use crate::telemetry::Bucket;
 
@@ -21,9 +23,27 @@ pub trait StatusSource: Send + Sync + 'static {
     /// The state of everything, now. Answers soon: nothing of it may wait for a network.
     fn status(&self) -> StatusFuture<'_>;
 
+    /// Whether mail is taken in. Answers at once.
+    fn reception(&self) -> Reception;
+
+    /// What the relay and its machine are called. Answers at once.
+    fn names(&self) -> Vec<String>;
+
+    /// How it did lately.
+    fn timeline(&self) -> Arc<Timeline>;
+
     /// Has a new token of the account asked for; whether there is such an account. Does not wait for the
     /// token.
     fn renew(&self, account: &str) -> bool;
+}
+
+/// What decides, besides the queue, whether mail is taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reception {
+    /// Those that are open.
+    pub listeners: usize,
+    /// The daemon stops: sessions end with their transaction, and no new one begins.
+    pub draining: bool,
 }
 
 /// The answer of a [`StatusSource`].

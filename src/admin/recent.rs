@@ -41,3 +41,60 @@ impl Recent {
         status
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::admin::protocol::{Reception, StatusFuture};
+    use crate::admin::tests::sample_status;
+    use crate::admin::{QueueStatus, Timeline};
+
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl StatusSource for Counting {
+        fn status(&self) -> StatusFuture<'_> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async {
+                tokio::task::yield_now().await;
+                sample_status(QueueStatus::default())
+            })
+        }
+
+        fn reception(&self) -> Reception {
+            unreachable!("nobody asks")
+        }
+
+        fn names(&self) -> Vec<String> {
+            unreachable!("nobody asks")
+        }
+
+        fn timeline(&self) -> Arc<Timeline> {
+            unreachable!("nobody asks")
+        }
+
+        fn renew(&self, _: &str) -> bool {
+            unreachable!("nobody asks")
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_source_is_asked_once_in_a_while_however_many_ask() {
+        let source = Counting::default();
+        let asked = || source.0.load(Ordering::Relaxed);
+        let recent = Recent::new(Duration::from_secs(1));
+        tokio::join!(recent.status(&source), recent.status(&source));
+        tokio::time::advance(Duration::from_millis(999)).await;
+        recent.status(&source).await;
+        assert_eq!(asked(), 1);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        recent.status(&source).await;
+        assert_eq!(asked(), 2);
+        let fresh = Recent::new(Duration::ZERO);
+        fresh.status(&source).await;
+        fresh.status(&source).await;
+        assert_eq!(asked(), 4);
+    }
+}

@@ -23,7 +23,7 @@ use super::peer::Peer;
 use super::protocol::{ErrorBody, Status, StatusSource};
 use super::recent::Recent;
 use super::senders;
-use super::{accounts, clients};
+use super::{accounts, clients, timeline};
 use crate::queue::{Filter, HistoryFilter, MessageDetail, Queue, QueueId, StorageError};
 
 /// Each holds a thread and a database connection until its reader is done.
@@ -103,6 +103,7 @@ pub(super) fn read_only() -> Router<Answers> {
         .route("/v1/history", get(history))
         .route("/v1/clients", get(clients::list))
         .merge(metrics::router())
+        .route("/v1/timeline", get(timeline::show))
 }
 
 /// Lets only permitted peers through; needs `into_make_service_with_connect_info::<Peer>`.
@@ -162,7 +163,7 @@ async fn history(
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
-fn filter<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Failure> {
+pub(super) fn filter<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Failure> {
     let Query(filter) =
         query.map_err(|rejection| Failure::new(StatusCode::BAD_REQUEST, rejection.body_text()))?;
     Ok(filter)

@@ -39,6 +39,21 @@ impl StatusSource for Fixed {
         Box::pin(async { sample_status(QueueStatus::of(&self.0).await) })
     }
 
+    fn reception(&self) -> Reception {
+        Reception {
+            listeners: 1,
+            draining: false,
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec!["relay.contoso.local".into()]
+    }
+
+    fn timeline(&self) -> Arc<Timeline> {
+        Arc::default()
+    }
+
     fn renew(&self, account: &str) -> bool {
         account == "default"
     }

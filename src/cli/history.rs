@@ -78,6 +78,7 @@ impl Args {
             from: self.from,
             to: self.to,
             since: self.since,
+            ..HistoryFilter::default()
         };
         let mut output = Output::new();
         let mut array = self.json.then(JsonArray::default);

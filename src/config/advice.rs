@@ -1,5 +1,6 @@
 //! Settings that are legal and probably not meant.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::account::{Access, Account, Provider};
@@ -7,8 +8,9 @@ use super::error::Origin;
 use super::expiry::{EXPIRY_WARNING_DAYS, days_until, runs_out};
 use super::files::{exposed, is_readable_by_all};
 use super::reader::Report;
+use super::setting::quoted;
 use super::settings::Settings;
-use super::value::is_guid;
+use super::value::{ListenAddress, is_guid};
 use crate::oauth::Cloud;
 use crate::secret::SecretSource;
 
@@ -21,6 +23,13 @@ pub(super) fn warn(settings: &Settings, today: jiff::civil::Date, report: &mut R
                 format!("is never reached: route[{other}] takes all of it; put it before that one");
             report.warnings.push(format!("route[{index}]: {text}"));
         }
+    }
+    let reachable = |address: &SocketAddr| ListenAddress::Tcp(*address).is_reachable();
+    if let Some(address) = settings.admin.http.filter(reachable) {
+        let address = quoted(&address.to_string());
+        report
+            .warnings
+            .push(format!("admin.http: {address} {REACHABLE}"));
     }
     let mut accounts = settings.accounts.values();
     if settings.token_store.key.is_none() && accounts.any(|a| a.access == Access::Delegated) {
@@ -144,6 +153,11 @@ fn limits(account: &Account, warn: &mut impl FnMut(&str, String)) {
 fn is_literal(secret: &SecretSource) -> bool {
     matches!(secret, SecretSource::Literal(_))
 }
+
+const REACHABLE: &str = "can be reached from other hosts, and asks nobody who they are: whoever can connect reads whom this \
+                         relay writes to (addresses, subjects, clients, accounts), though no content, and changes \
+                         nothing; write 127.0.0.1 as its address and put a reverse proxy with a login before it, or let a \
+                         firewall decide who connects (docs/admin-http.md)";
 
 /// Said once, however many accounts there are.
 const UNENCRYPTED: &str = "is not set, so sign-ins are stored without encryption, and nothing but the permissions of \

@@ -9,7 +9,7 @@ use super::reader::Report;
 use super::route::Client;
 use super::settings::Settings;
 use super::upstream::UpstreamTls;
-use super::value::{UNIX_PATH_MAX_OCTETS, is_loopback_host, off_loopback, too_long};
+use super::value::{ListenAddress, UNIX_PATH_MAX_OCTETS, is_loopback_host, too_long};
 use crate::oauth::is_shared_tenant;
 
 /// Adds the problems of `settings` as a whole to `report`.
@@ -416,9 +416,17 @@ impl<'a> Check<'a> {
     }
 
     fn admin(&mut self) {
-        let admin = &self.settings.admin;
-        if let Some(text) = admin.http.and_then(off_loopback) {
-            self.refuse("admin.http", text);
+        let settings: &'a Settings = self.settings;
+        let admin = &settings.admin;
+        if let Some(address) = admin.http.map(ListenAddress::Tcp) {
+            let mut listeners = settings.listeners.values();
+            if let Some(other) = listeners.find(|other| other.address.collides(&address)) {
+                let text = format!(
+                    "{address} is taken by listener.{} ({}) already; give it a port of its own, such as 2580",
+                    other.name, other.address
+                );
+                self.refuse("admin.http", text);
+            }
         }
         let socket = admin.socket.to_string_lossy();
         if socket.len() > UNIX_PATH_MAX_OCTETS {

@@ -48,6 +48,24 @@ fn refused(text: &str, environment: &[(&str, &str)], overrides: &[(&str, &str)])
 }
 
 #[test]
+fn a_status_page_that_others_can_reach_is_warned_about() {
+    for (address, warned) in [
+        ("127.0.0.1:2580", false),
+        ("[::1]:0", false),
+        ("0.0.0.0:2580", true),
+        ("10.20.1.5:2580", true),
+    ] {
+        let loaded = loaded(FIVE_LINES, &[], &[("admin.http", address)]);
+        assert_eq!(loaded.settings.admin.http, Some(address.parse().unwrap()));
+        let expected = format!("admin.http: \"{address}\" can be reached from other hosts");
+        let warnings = loaded.warnings.iter();
+        let found = warnings.filter(|text| text.starts_with(&expected));
+        assert_eq!(found.count(), usize::from(warned), "{address}");
+        assert_eq!(loaded.warnings.len(), usize::from(warned));
+    }
+}
+
+#[test]
 fn five_lines_are_enough() {
     let Loaded {
         settings, warnings, ..

@@ -17,6 +17,7 @@ mod look;
 mod password;
 mod patience;
 mod peer;
+pub(crate) mod port;
 mod prepared;
 mod rates;
 mod repeats;
@@ -70,22 +71,11 @@ pub use users::{LineFault, UserNameError, UsersError, check_user_name, check_use
 
 /// A listener cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("listener.{name}: cannot listen on {address}: {source}{}", remedy(.source))]
+#[error("listener.{name}: cannot listen on {address}: {source}{}", port::remedy(.source))]
 pub struct BindError {
     name: String,
     address: Address,
     source: io::Error,
-}
-
-fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "; another program uses this port: stop it or set another address"
-        }
-        io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
-        io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
-        _ => "",
-    }
 }
 
 /// A listener whose port is open; clients wait in the backlog until [`Listener::run`].

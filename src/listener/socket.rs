@@ -7,13 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::net::sockopt::set_socket_reuseport;
 use rustix::net::{SocketFlags, accept_with};
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::inherited::{Inherited, InheritedSocket};
 use super::peer::Peer;
-use super::{Address, Handle};
+use super::{Address, Handle, port};
 use crate::unix_socket::{self, SocketFile, UnixSocketError};
 
 /// Connections that may wait to be accepted; the system lowers it to its own bound.
@@ -139,17 +138,7 @@ fn bind_unix(path: &Path, mode: u32) -> io::Result<Socket> {
     })
 }
 
-/// Opens `address`.
-///
-/// A listener that is widened from 127.0.0.1 to 0.0.0.0 wants a port that it still holds itself. To
-/// close the old socket first would leave a moment without the port, and perhaps no way back. So both
-/// sockets may share the port for as long as it takes: other processes cannot join in, as the option
-/// must be set on every socket of the port.
 async fn bind(address: SocketAddr, leaving: &[&Handle]) -> io::Result<TcpListener> {
-    let in_use = match TcpListener::bind(address).await {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => error,
-        bound => return bound,
-    };
     let sharing: Vec<Arc<Socket>> = leaving
         .iter()
         .filter_map(|handle| handle.socket.upgrade())
@@ -159,32 +148,5 @@ async fn bind(address: SocketAddr, leaving: &[&Handle]) -> io::Result<TcpListene
                 .is_some_and(|held| held.port() == address.port())
         })
         .collect();
-    if sharing.is_empty() {
-        return Err(in_use);
-    }
-    share(&sharing, true)?;
-    let bound = bind_shared(address);
-    // What cannot be taken back ends with the old sockets.
-    let _ = share(&sharing, false);
-    bound
-}
-
-fn bind_shared(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    socket.set_reuseaddr(true)?;
-    socket.set_reuseport(true)?;
-    socket.bind(address)?;
-    let listener = socket.listen(BACKLOG)?;
-    set_socket_reuseport(listener.as_fd(), false)?;
-    Ok(listener)
-}
-
-fn share(sockets: &[Arc<Socket>], shared: bool) -> io::Result<()> {
-    for socket in sockets {
-        set_socket_reuseport(socket.as_fd(), shared)?;
-    }
-    Ok(())
+    port::open(address, &sharing, BACKLOG).await
 }

@@ -29,6 +29,13 @@ pub struct HistoryFilter {
     /// Accepted at this time or later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// A part of the id, the reverse-path, a recipient, the subject, the Message-ID or the client; upper and
+    /// lower case of US-ASCII are the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Only so many, the latest, and these first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<u32>,
 }
 
 /// Rows read in one transaction: a slow reader must not keep the write-ahead log from being folded
@@ -38,8 +45,17 @@ const PAGE: usize = 500;
 /// An id is made when a message begins to come in, up to a whole session before it is accepted.
 const SESSION_MAX_MS: i64 = 24 * 60 * 60 * 1000;
 
+/// Above every id, and part of none.
+const ABOVE_ALL: &str = "~";
+
+const TEXT: &str = "(:text IS NULL OR instr(lower(id || char(10) || reverse_path || char(10)
+            || coalesce(subject, '') || char(10) || coalesce(message_id, '') || char(10) || client), lower(:text))
+        OR EXISTS (SELECT 1 FROM recipient
+            WHERE recipient.seq = message.seq AND instr(lower(recipient.address), lower(:text))))";
+
 impl Reader {
-    /// Calls `each` for every message the filter takes, in the order of their ids, until it breaks.
+    /// Calls `each` for every message the filter takes, in the order of their ids, until it breaks; in the
+    /// opposite order if only the last are asked for.
     ///
     /// Ids are ordered by time, so the index of the ids leads to the beginning of any period.
     pub fn history(
@@ -49,39 +65,43 @@ impl Reader {
     ) -> Result<(), StorageError> {
         let connection = self.open()?;
         let since_ms = filter.since.map(Timestamp::as_millisecond);
-        let mut after = filter.id.map_or_else(
-            || {
-                QueueId::first_at(since_ms.map_or(0, |ms| ms.saturating_sub(SESSION_MAX_MS)))
-                    .to_string()
-            },
-            |id| id.to_string(),
-        );
-        let last = filter.id.map(|id| id.to_string());
+        let earliest = since_ms.map_or(0, |ms| ms.saturating_sub(SESSION_MAX_MS));
+        let first = filter.id.unwrap_or_else(|| QueueId::first_at(earliest));
+        let mut first = first.to_string();
+        let mut end = filter
+            .id
+            .map_or_else(|| ABOVE_ALL.to_owned(), |id| above(id.as_str()));
+        let mut left = filter.last.map_or(usize::MAX, |last| last as usize);
+        let order = if filter.last.is_some() { "DESC" } else { "ASC" };
         let mut page = connection.prepare(&format!(
             "SELECT {COLUMNS} FROM message
-             WHERE id >= :after AND (:last IS NULL OR id <= :last)
+             WHERE id >= :first AND id < :end
                  AND (:since_ms IS NULL OR received_wall_ms >= :since_ms)
-                 AND (:state IS NULL OR state = :state) AND {ADDRESSES}
-             ORDER BY id LIMIT :page"
+                 AND (:state IS NULL OR state = :state) AND {ADDRESSES} AND {TEXT}
+             ORDER BY id {order} LIMIT :page"
         ))?;
         loop {
+            let size = left.min(PAGE);
             let rows = page.query_map(
                 named_params! {
-                    ":after": after,
-                    ":last": last,
+                    ":first": first,
+                    ":end": end,
                     ":since_ms": since_ms,
                     ":state": filter.state.map(MessageState::number),
                     ":from": filter.from,
                     ":to": filter.to,
-                    ":page": PAGE as i64,
+                    ":text": filter.text,
+                    ":page": size as i64,
                 },
                 |row| Ok((row.get::<_, i64>(0)?, self.detail(row)?)),
             )?;
             let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-            let is_last = rows.len() < PAGE;
-            if let Some((_, detail)) = rows.last() {
-                // The lowest text above it.
-                after = format!("{}\0", detail.message.id);
+            left -= rows.len();
+            let is_last = rows.len() < PAGE || left == 0;
+            match rows.last() {
+                Some((_, detail)) if filter.last.is_some() => end.clone_from(&detail.message.id),
+                Some((_, detail)) => first = above(&detail.message.id),
+                None => {}
             }
             for (seq, mut detail) in rows {
                 detail.message.recipients = recipients(&connection, seq)?;
@@ -96,4 +116,9 @@ impl Reader {
             }
         }
     }
+}
+
+/// The lowest text above an id.
+fn above(id: &str) -> String {
+    format!("{id}\0")
 }

@@ -151,15 +151,7 @@ impl Reader {
                 states.insert(state.as_str().to_owned(), row.get::<_, i64>(2)? as u64);
             }
         }
-        let oldest_ms: Option<i64> = connection
-            .query_row(
-                "SELECT received_wall_ms FROM message
-             WHERE seq = (SELECT min(seq) FROM message INDEXED BY message_waiting WHERE state < 4)",
-                [],
-                |row| row.get(0),
-            )
-            .optional()?;
-        counts.oldest_received_at = oldest_ms.map(timestamp);
+        counts.oldest_received_at = oldest(&connection)?;
         counts.quarantined = connection.query_row(
             "SELECT count(*) FROM message INDEXED BY message_waiting
              WHERE state = 3 AND state < 4 AND damage IS NOT NULL",
@@ -167,6 +159,11 @@ impl Reader {
             |row| row.get::<_, i64>(0).map(|n| n as u64),
         )?;
         Ok(counts)
+    }
+
+    /// When the oldest waiting message was accepted; far less work than [`Reader::counts`].
+    pub fn oldest_received_at(&self) -> Result<Option<Timestamp>, StorageError> {
+        oldest(&self.open()?)
     }
 
     /// A value of the wrong kind is shown as well as it goes: one damaged row must not hide the others.
@@ -208,6 +205,18 @@ impl Reader {
             events: Vec::new(),
         })
     }
+}
+
+fn oldest(connection: &Connection) -> Result<Option<Timestamp>, StorageError> {
+    let oldest_ms: Option<i64> = connection
+        .query_row(
+            "SELECT received_wall_ms FROM message
+             WHERE seq = (SELECT min(seq) FROM message INDEXED BY message_waiting WHERE state < 4)",
+            [],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(oldest_ms.map(timestamp))
 }
 
 /// Whatever is stored there, as text.

@@ -125,7 +125,11 @@ impl Parts {
     pub(super) fn new(queue: Queue, stop: Stop, inherited: Inherited) -> Self {
         let sessions = Sessions::within_limits();
         Self {
-            view: Arc::new(View::new(queue.clone(), sessions.clone())),
+            view: Arc::new(View::new(
+                queue.clone(),
+                sessions.clone(),
+                stop.drain.clone(),
+            )),
             sessions,
             queue,
             stop,

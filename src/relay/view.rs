@@ -8,14 +8,16 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::account::Handle;
 use super::expiry::Perishable;
 use crate::admin::{
     AccountState, AccountStatus, ClientStatus, DeniedSenderStatus, IncidentStatus, ListenerStatus,
-    PaceReport, QueueStatus, SignInReport, Status, StatusFuture, StatusSource, TokenReport,
-    TokenState, wall,
+    PaceReport, QueueStatus, Reception, SignInReport, Status, StatusFuture, StatusSource, Timeline,
+    TokenReport, TokenState, wall,
 };
+use crate::config::machine_name;
 use crate::delivery::{self, Quota};
 use crate::listener::{Address, Routing, Sessions};
 use crate::oauth::{SignIn, TokenStatus, aadsts};
@@ -53,6 +55,11 @@ pub struct View {
     pub queue: Queue,
     /// Of all listeners.
     pub sessions: Sessions,
+    /// How it did lately.
+    pub timeline: Arc<Timeline>,
+    /// Cancelled when the relay stops.
+    drain: CancellationToken,
+    machine: String,
     shown: watch::Sender<Arc<Shown>>,
     /// The day on which each account's credential runs out, where one is known.
     ends: Mutex<BTreeMap<String, Date>>,
@@ -74,11 +81,14 @@ pub struct Shown {
 }
 
 impl View {
-    pub(super) fn new(queue: Queue, sessions: Sessions) -> Self {
+    pub(super) fn new(queue: Queue, sessions: Sessions, drain: CancellationToken) -> Self {
         Self {
             started_at: Timestamp::now(),
             queue,
             sessions,
+            timeline: Arc::default(),
+            drain,
+            machine: machine_name(),
             shown: watch::Sender::default(),
             ends: Mutex::default(),
         }
@@ -154,6 +164,23 @@ impl StatusSource for View {
                 clients: ClientStatus::all(&self.queue),
             }
         })
+    }
+
+    fn reception(&self) -> Reception {
+        Reception {
+            listeners: self.now().listeners.len(),
+            draining: self.drain.is_cancelled(),
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names = vec![self.now().hostname.clone(), self.machine.clone()];
+        names.dedup();
+        names
+    }
+
+    fn timeline(&self) -> Arc<Timeline> {
+        Arc::clone(&self.timeline)
     }
 
     fn renew(&self, account: &str) -> bool {

@@ -5,7 +5,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use exorelay::admin::{ClientStatus, QueueStatus, Server, Status, StatusFuture, StatusSource};
+use exorelay::admin::{
+    ClientStatus, QueueStatus, Reception, Server, Status, StatusFuture, StatusSource, Timeline,
+};
 use exorelay::mail::{BodyType, Envelope, Mailbox, Recipient, ReversePath};
 use exorelay::queue::{
     Backoff, Disposition, Limits, Origin, Queue, RecipientOutcome, Retention, Retry, Settings,
@@ -208,6 +210,21 @@ impl StatusSource for Fixed {
                 accounts: Vec::new(),
             }
         })
+    }
+
+    fn reception(&self) -> Reception {
+        Reception {
+            listeners: 0,
+            draining: false,
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec!["relay.contoso.local".into()]
+    }
+
+    fn timeline(&self) -> Arc<Timeline> {
+        Arc::default()
     }
 
     fn renew(&self, account: &str) -> bool {

@@ -1,7 +1,7 @@
 //! What is left out, and what is not.
 
 use super::*;
-use crate::admin::protocol::QueueStatus;
+use crate::admin::protocol::{AccountStatus, ListenerStatus, QueueStatus};
 use crate::admin::tests::sample_status;
 
 fn shown(queue: QueueStatus) -> String {
@@ -39,6 +39,35 @@ fn a_database_that_cannot_be_read_hides_its_counts_alone() {
     ] {
         assert!(has(&damaged, line), "{line}\n{damaged}");
     }
+}
+
+#[test]
+fn what_was_never_seen_is_shown_as_zero_unless_there_is_too_much_of_it() {
+    let zeros = |accounts: usize, listeners: usize| {
+        let mut status = sample_status(QueueStatus::default());
+        let (account, listener) = (status.accounts.remove(0), status.listeners.remove(0));
+        for n in 0..accounts {
+            let name = format!("unseen-{n}");
+            status.accounts.push(AccountStatus {
+                name,
+                ..account.clone()
+            });
+        }
+        for n in 0..listeners {
+            let name = format!("door-{n}");
+            status.listeners.push(ListenerStatus {
+                name,
+                ..listener.clone()
+            });
+        }
+        let text = text(&status, counters(), Timestamp::UNIX_EPOCH);
+        let start = "exorelay_messages_failed_total{account=\"unseen-";
+        let zero = |line: &&str| line.starts_with(start) && line.ends_with("\"} 0");
+        text.lines().filter(zero).count()
+    };
+    assert_eq!(zeros(3, 2), 6);
+    assert_eq!(zeros(40, 25), 1_000);
+    assert_eq!(zeros(40, 26), 0);
 }
 
 #[test]

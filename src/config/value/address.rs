@@ -118,17 +118,6 @@ fn socket_address(text: &str) -> Result<SocketAddr, Fault> {
     )))
 }
 
-/// The fault of a page without access control that others could open.
-pub(crate) fn off_loopback(address: SocketAddr) -> Option<String> {
-    (!address.ip().to_canonical().is_loopback()).then(|| {
-        format!(
-            "{} can be reached from other hosts and has no access control; write \"127.0.0.1:{}\"",
-            quoted(&address.to_string()),
-            address.port()
-        )
-    })
-}
-
 /// The text of the fault for a Unix socket whose path the system cannot hold.
 pub(crate) fn too_long(path: &str) -> String {
     format!(

@@ -15,7 +15,7 @@ pub use name::AddressPattern;
 pub(crate) use name::is_guid;
 pub(crate) use network::shown_network;
 
-pub(super) use address::{UNIX_PATH_MAX_OCTETS, off_loopback, too_long};
+pub(super) use address::{UNIX_PATH_MAX_OCTETS, too_long};
 pub(super) use mode::Mode;
 pub(super) use name::{HostName, LogLevel, Tenant};
 pub(super) use secret::Secrets;

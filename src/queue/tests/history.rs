@@ -46,6 +46,104 @@ async fn history_is_paged_in_the_order_of_ids() {
 }
 
 #[tokio::test]
+async fn the_last_come_first_and_no_more_than_were_asked_for() {
+    let folder = TempDir::new().unwrap();
+    let queue = open(&folder);
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(submit(&queue, b"x").await.to_string());
+    }
+    ids.reverse();
+    let last = |last, state| {
+        let filter = HistoryFilter {
+            last: Some(last),
+            state,
+            ..HistoryFilter::default()
+        };
+        let found = history(&queue, &filter);
+        found
+            .into_iter()
+            .map(|detail| detail.message.id)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(last(3, None), ids[..3]);
+    assert_eq!(last(4, None), ids);
+    assert_eq!(last(u32::MAX, None), ids);
+    assert_eq!(last(0, None), [""; 0]);
+    let lease = lease_one(&queue).await;
+    assert_eq!(last(9, Some(MessageState::Sending)), ids[3..]);
+    drop(lease);
+}
+
+#[tokio::test]
+async fn the_last_are_paged_too() {
+    let folder = TempDir::new().unwrap();
+    let mut wide = settings(folder.path());
+    wide.limits.messages_max = 10_000;
+    let queue = Queue::open(wide).unwrap();
+    let mut drafts = tokio::task::JoinSet::new();
+    for _ in 0..1_003 {
+        let queue = queue.clone();
+        drafts.spawn(async move { submit(&queue, b"x").await });
+    }
+    let mut ids = drafts.join_all().await;
+    ids.sort();
+    let filter = HistoryFilter {
+        last: Some(1_001),
+        ..HistoryFilter::default()
+    };
+    let found = history(&queue, &filter);
+    let found: Vec<_> = found
+        .iter()
+        .map(|detail| detail.message.id.as_str())
+        .collect();
+    let expected: Vec<_> = ids.iter().rev().take(1_001).map(QueueId::as_str).collect();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn mail_is_found_by_a_part_of_what_is_known_of_it() {
+    let folder = TempDir::new().unwrap();
+    let queue = open(&folder);
+    let id = submit(&queue, b"x").await.to_string();
+    let mut other = submission(&["c@fabrikam.com"]);
+    other.subject = Some("100% o'clock_".into());
+    other.message_id = None;
+    other.origin.client = "10.1.2.3".into();
+    let draft = queue.draft(None).unwrap();
+    let other = draft.commit(other).await.unwrap().queue_id().to_string();
+    let found = |text: &str| {
+        let filter = HistoryFilter {
+            text: Some(text.into()),
+            ..HistoryFilter::default()
+        };
+        let found = history(&queue, &filter);
+        found
+            .into_iter()
+            .map(|detail| detail.message.id)
+            .collect::<Vec<_>>()
+    };
+    let (first, second) = (id.as_str(), other.as_str());
+    for (text, expected) in [
+        ("SCANNER@", &[first, second][..]),
+        ("b@contoso", &[first]),
+        ("Fabrikam", &[second]),
+        ("scan", &[first, second]),
+        ("<1@", &[first]),
+        ("0% O'CLOCK_", &[second]),
+        ("_clock", &[]),
+        ("10.1.", &[second]),
+        (&first[4..], &[first]),
+        (&first.to_lowercase(), &[first]),
+        // One part's end and the next one's beginning are no text.
+        ("comscan", &[]),
+        ("", &[first, second]),
+    ] {
+        assert_eq!(found(text), expected, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn delivered_mail_is_found_by_time_address_state_and_id() {
     let folder = TempDir::new().unwrap();
     let queue = open(&folder);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::Parts;
-use crate::admin::{HttpBindError, HttpServer};
+use crate::admin::{HttpBindError, HttpPort, HttpServer};
 use crate::relay::reload::Changes;
 
 /// The port at work.
@@ -14,7 +14,7 @@ use crate::relay::reload::Changes;
 pub(super) struct AtWork {
     /// As in the settings.
     configured: SocketAddr,
-    local_address: SocketAddr,
+    port: HttpPort,
     stop: CancellationToken,
 }
 
@@ -38,14 +38,15 @@ impl Parts {
         }
         let next = match address {
             Some(address) => {
-                let server = HttpServer::bind(address).await?;
-                let opened = format!("admin http opened on {}", server.local_address());
-                changes.0.push(opened);
+                let server = HttpServer::bind(address, now.map(|now| &now.port)).await?;
+                let opened = server.port().local_address();
+                changes.0.push(format!("admin.http opened on {opened}"));
                 Next::Bound(address, server)
             }
             None => Next::Closed,
         };
-        let closed = now.map(|now| format!("admin http on {} closed", now.local_address));
+        let closed = now.map(|now| now.port.local_address());
+        let closed = closed.map(|address| format!("admin.http on {address} closed"));
         changes.0.extend(closed);
         Ok(next)
     }
@@ -53,9 +54,9 @@ impl Parts {
     /// Where it is once `next` has taken over.
     pub(super) fn http_address(&self, next: &Next) -> Option<SocketAddr> {
         match next {
-            Next::Kept => self.http.as_ref().map(|now| now.local_address),
+            Next::Kept => self.http.as_ref().map(|now| now.port.local_address()),
             Next::Closed => None,
-            Next::Bound(_, server) => Some(server.local_address()),
+            Next::Bound(_, server) => Some(server.port().local_address()),
         }
     }
 
@@ -67,7 +68,7 @@ impl Parts {
                 let stop = self.answers.child_token();
                 let at_work = AtWork {
                     configured,
-                    local_address: server.local_address(),
+                    port: server.port(),
                     stop: stop.clone(),
                 };
                 let view = Arc::clone(&self.view);
