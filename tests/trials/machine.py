@@ -14,6 +14,9 @@ import trial
 # What a run of any program changes, or what is not the disk's.
 VOLATILE = ("/proc", "/sys", "/dev", "/run", "/tmp", "/root", "/srv", "/var/cache", "/var/log", "/var/tmp",
             "/var/lib/apt", "/var/lib/dpkg", "/var/lib/systemd", "/etc/resolv.conf")
+# What a first boot and added users leave.
+TRACKS = ("/etc/.updated", "/var/.updated", "/etc/.pwd", "/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-",
+          "/etc/subuid-", "/etc/subgid-", "/var/mail/person")
 PACKAGES = "systemd,systemd-sysv,dbus,ca-certificates"
 CLONE_NEWNET = 0x40000000
 

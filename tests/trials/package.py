@@ -12,7 +12,7 @@ import tempfile
 import urllib.request
 
 import trial
-from machine import Machine
+from machine import TRACKS, Machine
 
 args = trial.arguments(__doc__, suite="bookworm", base="", messages=100)
 trial.needs_root()
@@ -29,13 +29,10 @@ def expect(is_so, text):
         problems.append(text)
 
 
-def build(revision):
-    subprocess.run(
-        [trial.ROOT / "packaging/build", "--deb", "--binary", args.exorelay, "--revision", str(revision)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    [package] = (trial.ROOT / "target/packages").glob(f"exorelay_*-{revision}_*.deb")
+def build(kind, pattern, revision=1):
+    command = [trial.ROOT / "packaging/build", kind, "--binary", args.exorelay, "--revision", str(revision)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    [package] = (trial.ROOT / "target/packages").glob(pattern)
     shutil.copy(package, machine.path("/root/"))
     return f"/root/{package.name}"
 
@@ -84,6 +81,21 @@ def owner(path):
     return machine.run("stat", "--format=%a %U:%G", path).strip()
 
 
+def left():
+    """What is there and was not before, but for the tracks of a boot and of users that were added."""
+    return [path for path in sorted(machine.files() - before) if not path.startswith(TRACKS)]
+
+
+def set_up(program="exorelay"):
+    """By the interview's answers, and with the way to the sandbox."""
+    machine.path("/root/secret").write_text(values["client_secret"] + "\n")
+    answers = [f'{key} = "{values[key]}"' for key in ["mailbox", "tenant_id", "client_id"]]
+    answers += ['way = "secret"', 'client_secret_file = "/root/secret"']
+    machine.path("/root/answers").write_text("\n".join(answers) + "\n")
+    machine.run(program, "setup", "--offline", "--answers", "/root/answers")
+    edit(lambda text: text + "\n" + beyond)
+
+
 def process_status(name):
     pid = machine.property("exorelay", "MainPID")
     text = machine.run("cat", f"/proc/{pid}/status")
@@ -91,7 +103,8 @@ def process_status(name):
 
 
 machine = Machine(work, args.suite, args.base)
-first, second = build(1), build(2)
+first, second = build("--deb", "exorelay_*-1_*.deb"), build("--deb", "exorelay_*-2_*.deb", 2)
+tarball = build("--tar", "exorelay-*.tar.gz")
 before = machine.files()
 
 print("installed in a chroot, where no systemd runs")
@@ -150,6 +163,8 @@ machine.run("install", "-m", "640", "-g", "exorelay", "/dev/stdin", "/etc/exorel
 machine.run("exorelay", "config", "check")
 machine.run("systemctl", "enable", "--now", "exorelay")
 expect(machine.property("exorelay", "ActiveState") == "active", "READY=1 was heard")
+kind = machine.property("exorelay", "Type")
+expect(kind == ("notify-reload" if version >= 253 else "notify"), f"Type={kind}")
 machine.run("exorelay", "send-test", "--to", "b@sandbox.example")
 checked = machine.attempt("exorelay", "check")
 expect(checked.returncode == 0, f"exorelay check {checked.stdout if checked.returncode else ''}")
@@ -223,6 +238,14 @@ machine.run("systemctl", "kill", "--signal=KILL", "exorelay")
 trial.until(lambda: machine.property("exorelay", "MainPID") not in (pid, "0"), "the restart", 30, 0.2)
 machine.until_active("exorelay")
 
+print("as sendmail, once it is asked to")
+page = (trial.ROOT / "docs/install.md").read_text()
+shown = re.search(r"\$ sudo (update-alternatives --install(?: .*\\\n)+.*)", page).group(1)
+machine.run(*shown.replace("\\\n", " ").split())
+machine.run("/usr/sbin/sendmail", "-t", input=mail.replace("by-sendmail", "by-alternative"), user="person")
+all_arrive(["by-alternative"])
+machine.run("mailq")
+
 print("removed and installed again with mail in the queue")
 ask(REFUSED, "POST")
 machine.run("systemctl", "restart", "exorelay")
@@ -231,6 +254,7 @@ said = machine.run("apt-get", "remove", "--yes", "exorelay")
 expect("3 undelivered messages stay" in said, "remove tells of mail")
 expect(machine.path("/var/lib/exorelay/queue.db").exists() and machine.path(SETTINGS).exists(), "mail and settings stay")
 expect(machine.run("systemctl", "is-active", "exorelay", check=False).strip() == "inactive", "stopped")
+expect(not machine.path("/usr/sbin/sendmail").is_symlink(), "the alternative is gone")
 machine.run("apt-get", "install", "--yes", second)
 machine.run("systemctl", "start", "exorelay")
 expect(waiting() == {"kept-1", "kept-2", "kept-3"}, "still there")
@@ -241,9 +265,10 @@ expect("it holds 3 undelivered messages" in said, "purge tells of mail")
 expect(machine.path("/var/lib/exorelay/queue.db").exists(), "and keeps it")
 expect(not machine.path("/etc/exorelay").exists(), "no secret stays")
 machine.run("apt-get", "install", "--yes", second)
-edit(five_lines)
-machine.run("install", "-m", "640", "-g", "exorelay", "/dev/stdin", "/etc/exorelay/client-secret",
-            input=values["client_secret"] + "\n")
+set_up()
+expect(owner(SETTINGS) == "640 root:exorelay", "setup keeps the owner of the settings")
+expect(owner("/etc/exorelay/client-secret") == "600 exorelay:root", "and the secret is for the daemon")
+expect("# Without more, programs" in machine.path(SETTINGS).read_text(), "and the comments")
 machine.run("rm", "-r", drop_ins)
 machine.run("systemctl", "daemon-reload")
 ask("control", "DELETE")
@@ -251,13 +276,33 @@ machine.run("systemctl", "enable", "--now", "exorelay")
 all_arrive(["kept-1", "kept-2", "kept-3"])
 trial.until(lambda: waiting() == set(), "the queue to be empty", 30, 0.2)
 machine.run("apt-get", "purge", "--yes", "exorelay")
-left = sorted(machine.files() - before)
-users = {"/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-", "/etc/subuid-", "/etc/subgid-"}
-left = [path for path in left if path not in users and not path.startswith(("/etc/.pwd", "/var/mail/person"))]
-expect(not left, f"nothing is left behind {left}")
+expect(not left(), f"nothing is left behind {left()}")
 expect(not sorted(before - machine.files()), f"and nothing is missing {sorted(before - machine.files())}")
 expect("exorelay:" in machine.path("/etc/passwd").read_text(), "the user stays")
 expect(machine.attempt("test", "-e", "/run/exorelay").returncode == 1, "nothing in /run")
+
+print("from the tarball, into /usr/local")
+machine.run("tar", "--extract", "--file", tarball, "--directory", "/root")
+unpacked = tarball.removesuffix(".tar.gz")
+machine.run("chown", "--recursive", "person", unpacked)
+said = machine.run(f"{unpacked}/install")
+expect("/usr/local/bin/exorelay setup" in said, "says what is next")
+expect(owner("/usr/local/bin/exorelay") == "755 root:root", "the program is root's, whoever unpacked it")
+expect(owner(SETTINGS) == "640 root:exorelay", f"{SETTINGS} is 640 root:exorelay")
+set_up("/usr/local/bin/exorelay")
+machine.run("systemctl", "enable", "--now", "exorelay")
+send(["from-tarball"])
+all_arrive(["from-tarball"])
+machine.run("systemctl", "reload", "exorelay")
+machine.run(f"{unpacked}/install")
+expect(values["mailbox"] in machine.path(SETTINGS).read_text(), "settings kept by a second installation")
+send(["after-upgrade"])
+all_arrive(["after-upgrade"])
+machine.run(f"{unpacked}/install", "--uninstall")
+stays = ("/etc/exorelay", "/var/lib/exorelay", "/etc/systemd/system/exorelay.service.d")
+there = [path for path in left() if not path.startswith(stays) and not machine.path(path).is_dir()]
+expect(not there, f"nothing but settings and queue is left behind {there}")
+expect(machine.path(SETTINGS).exists() and machine.path("/var/lib/exorelay/queue.db").exists(), "and those are")
 
 machine.halt()
 if not problems and not args.folder:

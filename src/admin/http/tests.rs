@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::connection::{CONNECTIONS_MAX, Connection, HEAD_MAX_BYTES};
 use super::*;
-use crate::admin::protocol::{Reception, StatusFuture};
+use crate::admin::protocol::{PulseFuture, Reception, StatusFuture};
 use crate::admin::tests::sample_status;
 use crate::admin::{QueueStatus, Timeline};
 
@@ -22,7 +22,7 @@ struct Bench {
     server: JoinHandle<io::Result<()>>,
 }
 
-/// What it answers, and how long it takes for a status.
+/// What it answers, and how long it takes for a status or a pulse.
 struct Fixed(Queue, Reception, Duration);
 
 impl StatusSource for Fixed {
@@ -43,6 +43,13 @@ impl StatusSource for Fixed {
 
     fn timeline(&self) -> Arc<Timeline> {
         Arc::default()
+    }
+
+    fn pulse(&self) -> PulseFuture<'_> {
+        Box::pin(async {
+            tokio::time::sleep(self.2).await;
+            self.0.pulse().await
+        })
     }
 
     fn renew(&self, _: &str) -> bool {
@@ -388,30 +395,28 @@ async fn readiness_tells_each_reason() {
 }
 
 #[tokio::test]
-async fn a_queue_that_does_not_come_round_is_not_alive() {
+async fn a_daemon_that_does_not_come_round_is_not_alive() {
     let bench = Bench::start().await;
     assert_eq!(body(&bench.ask("GET /livez", "").await), "alive\n");
-    let source = Arc::new(Fixed(bench.queue.clone(), OPEN, Duration::ZERO));
-    let health = health::Health::new(bench.queue.clone(), source);
-    let database = bench.folder.path().join("queue/queue.db");
-    let other = rusqlite::Connection::open(database).unwrap();
-    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     tokio::time::pause();
-    let stuck = ["the queue has not come round for 10 s".to_owned()];
+    let source = Arc::new(Fixed(bench.queue.clone(), OPEN, Duration::from_mins(1)));
+    let health = health::Health::new(bench.queue.clone(), source);
+    let stuck = ["the daemon has not come round for 10 s".to_owned()];
     assert_eq!(health.pulse().await, stuck);
-    other.execute_batch("ROLLBACK").unwrap();
     let asked = Instant::now();
     assert_eq!(health.pulse().await, stuck, "it is not asked again at once");
     assert_eq!(asked.elapsed(), Duration::ZERO);
-    tokio::time::advance(Duration::from_secs(1)).await;
     tokio::time::resume();
+
+    let source = Arc::new(Fixed(bench.queue.clone(), OPEN, Duration::ZERO));
+    let health = health::Health::new(bench.queue.clone(), source);
     assert!(health.pulse().await.is_empty());
     let queue = bench.queue.clone();
     tokio::task::spawn_blocking(move || queue.close())
         .await
         .unwrap();
     jump(1).await;
-    assert_eq!(health.pulse().await.len(), 1);
+    assert_eq!(health.pulse().await, ["the queue's writer has ended"]);
 }
 
 #[tokio::test]
