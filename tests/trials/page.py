@@ -14,6 +14,12 @@ from browser import Browser, Failed
 
 NARROW, WIDE = 360, 1280
 
+WATCHED = """
+[client.lobby]
+network = "127.0.0.1"
+silent_after = "3d"
+"""
+
 # What a browser says of a daemon that is not there.
 GONE = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE")
 
@@ -166,6 +172,8 @@ def empty(visit):
     visit.check("None has connected yet" in visit.text("#main"), "no device is told of")
     visit.says("#accounts", "ready")
     visit.says("#accounts", "0 of 30")
+    visit.says("#watched", "heard lobby 127.0.0.1")
+    visit.says("#watched", "no message yet, expected every 3 d")
     visit.says("#accounts", "token good for")
     visit.check(visit.count("svg.chart") == 3, "three charts")
     visit.becomes("document.querySelectorAll('svg.chart path.line').length === 3", "a first sample is drawn")
@@ -193,6 +201,7 @@ def busy(visit, port):
     visit.says("#accounts", "30 of 30")
     visit.says("#messages", "delivered")
     visit.says("#devices", "scanner-3")
+    visit.says("#watched", "last message just now")
     visit.check(visit.count("#messages tr.message") == 30, "thirty messages at first")
     visit.browser.click("#messages-more")
     visit.becomes("document.querySelectorAll('#messages tr.message').length === 45", "all of them on request")
@@ -385,7 +394,7 @@ def silent(visit, scene, daemon):
 
 
 args = trial.arguments(__doc__, pictures="", browser="")
-scene = trial.Scene(args, limits=True)
+scene = trial.Scene(args, WATCHED, limits=True)
 daemon = begin(scene, "127.0.0.1:0")
 visit = Visit(Browser(args.browser or None), args.pictures)
 visit.browser.window(WIDE, 900)
