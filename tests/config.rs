@@ -108,7 +108,7 @@ fn a_container_starts_only_for_clients_that_are_named() {
 
 fn packaged(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging");
-    std::fs::read_to_string(folder.join(name)).unwrap()
+    std::fs::read_to_string(folder.join(name)).expect("a packaged file")
 }
 
 fn bad_files() -> Vec<PathBuf> {
