@@ -75,7 +75,7 @@ async fn is_brought_up_to_date(version: i64) {
     let directory = folder.path().join("queue");
     let early = Reader::new(&directory).counts().unwrap_err();
     assert!(
-        matches!(early, StorageError::Schema { found, known: 9 } if found == version),
+        matches!(early, StorageError::Schema { found, known: 10 } if found == version),
         "{early}"
     );
 
