@@ -8,7 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use exorelay::config::{self, ConfigError, Problem};
 
 fn root() -> &'static Path {
@@ -197,9 +197,17 @@ fn parse(commands: &clap::Command, shown: &str) -> Result<(), String> {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
     ];
     match commands.clone().try_get_matches_from(&words) {
-        Err(error) if !kinds.contains(&error.kind()) => Err(error.to_string()),
+        Err(error) if !kinds.contains(&error.kind()) && !lacks_a_value(&error) => {
+            Err(error.to_string())
+        }
         _ => Ok(()),
     }
+}
+
+/// As `history --id`, where a sentence is about the option.
+fn lacks_a_value(error: &clap::Error) -> bool {
+    let value = error.get(ContextKind::InvalidValue);
+    matches!(value, Some(ContextValue::String(text)) if text.is_empty())
 }
 
 /// What a reader puts in the place of a word in capitals.

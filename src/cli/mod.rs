@@ -26,6 +26,7 @@ mod queue;
 mod run;
 mod sample;
 mod sandbox;
+mod screen;
 mod send_test;
 mod sender;
 mod sendmail;

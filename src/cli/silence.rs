@@ -5,6 +5,7 @@ use std::io;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 /// The terminal at standard input behaves otherwise until this is dropped.
+#[derive(Debug)]
 pub(super) struct Silence {
     before: Termios,
     back: OptionalActions,

@@ -1,6 +1,9 @@
 //! `status`: the daemon at a glance.
 
+mod watch;
+
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -29,6 +32,18 @@ pub(super) struct Args {
     /// As one JSON object; `running` tells whether the daemon answers
     #[arg(long)]
     json: bool,
+    /// Go on showing it, every 2 seconds or as many as are given, until Ctrl-C
+    ///
+    /// A terminal is drawn in place; elsewhere one page follows the other after an empty line, and with --json each
+    /// look is one line. A daemon that stops answering is said to, and waited for.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = "2",
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
+    watch: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -42,6 +57,9 @@ struct Running<'a> {
 struct NotRunning<'a> {
     running: bool,
     queue: FolderStatus<'a>,
+    /// Why, where there is nowhere else to say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,53 +69,79 @@ struct FolderStatus<'a> {
     oldest_received_at: Option<Timestamp>,
 }
 
+/// What there is to tell.
+#[derive(Debug)]
+enum Found {
+    /// By the daemon.
+    Running(Box<Status>),
+    /// By its folder: none runs.
+    Folder(Counts),
+}
+
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         let settings = context.load()?.settings;
-        let status = block_on(async {
-            match Source::find(&settings).await? {
-                Source::Daemon(client) => Ok(Ok(client.status().await?)),
-                Source::Folder(reader) => Ok(Err(reader.counts()?)),
-            }
-        })?;
+        if let Some(seconds) = self.watch {
+            return watch::run(&settings, Duration::from_secs(seconds), self.json);
+        }
+        let found = block_on(find(&settings))?;
         let mut output = Output::new();
-        match status {
-            Ok(status) if self.json => output.json_pretty(&Running {
+        match &found {
+            Found::Running(status) if self.json => output.json_pretty(&Running {
                 running: true,
-                status: &status,
+                status,
             })?,
-            Ok(status) => {
-                for line in page(&status, Timestamp::now()) {
+            Found::Folder(counts) if self.json => output.json_pretty(&NotRunning {
+                running: false,
+                queue: FolderStatus::of(counts),
+                error: None,
+            })?,
+            Found::Running(status) => {
+                for line in page(status, Timestamp::now()) {
                     output.line(line)?;
                 }
             }
-            Err(counts) => {
-                self.absent(&mut output, &counts)?;
-                output.finish()?;
-                return Err(nobody(&settings));
+            Found::Folder(counts) => {
+                for line in absent_lines(counts, Timestamp::now()) {
+                    output.line(line)?;
+                }
             }
         }
-        output.finish()
+        output.finish()?;
+        match found {
+            Found::Running(_) => Ok(()),
+            Found::Folder(_) => Err(nobody(&settings)),
+        }
     }
+}
 
-    /// What can be told without a daemon.
-    fn absent(&self, output: &mut Output, counts: &Counts) -> Result<(), CliError> {
-        if self.json {
-            return output.json_pretty(&NotRunning {
-                running: false,
-                queue: FolderStatus {
-                    quarantined: counts.quarantined,
-                    counts: &counts.accounts,
-                    oldest_received_at: counts.oldest_received_at,
-                },
-            });
+async fn find(settings: &Settings) -> Result<Found, CliError> {
+    match Source::find(settings).await? {
+        Source::Daemon(client) => Ok(Found::Running(Box::new(client.status().await?))),
+        Source::Folder(reader) => {
+            let counts = tokio::task::spawn_blocking(move || reader.counts()).await;
+            let counts = counts.map_err(|error| CliError::new(Exit::Failed, error))?;
+            Ok(Found::Folder(counts?))
         }
-        let now = Timestamp::now();
-        output.line(queue_line(&counts.accounts, counts.oldest_received_at, now))?;
-        if counts.quarantined > 0 {
-            output.line(quarantine_line(counts.quarantined))?;
+    }
+}
+
+/// What can be told without a daemon.
+fn absent_lines(counts: &Counts, now: Timestamp) -> Vec<String> {
+    let mut lines = vec![queue_line(&counts.accounts, counts.oldest_received_at, now)];
+    if counts.quarantined > 0 {
+        lines.push(quarantine_line(counts.quarantined));
+    }
+    lines
+}
+
+impl<'a> FolderStatus<'a> {
+    fn of(counts: &'a Counts) -> Self {
+        Self {
+            quarantined: counts.quarantined,
+            counts: &counts.accounts,
+            oldest_received_at: counts.oldest_received_at,
         }
-        Ok(())
     }
 }
 

@@ -22,6 +22,7 @@ mod status;
 mod tls;
 mod token;
 mod transfer;
+mod watch;
 
 use bench::{Bench, assert_complains, assert_exit, exorelay, stderr, stdout};
 
