@@ -25,10 +25,10 @@ use crate::admin::protocol::StatusSource;
 use crate::admin::routes::Answers;
 use crate::queue::Queue;
 
-/// Each part of the daemon has a shorter time.
+/// How long it may take to find out.
 const PULSE_MAX: Duration = Duration::from_secs(10);
 
-/// However often it is asked for, the daemon is not asked more often.
+/// However often it is asked for, nobody is disturbed more often.
 const PULSE_LIFE: Duration = Duration::from_secs(1);
 
 /// None: it is well.
@@ -38,7 +38,7 @@ type Verdict = Vec<String>;
 pub(super) struct Health {
     queue: Queue,
     source: Arc<dyn StatusSource>,
-    /// When the daemon was last asked, and what it said.
+    /// When it was last felt, and how it was.
     pulse: Arc<Mutex<Option<(Instant, Verdict)>>>,
 }
 
@@ -94,7 +94,7 @@ impl Health {
         reasons
     }
 
-    /// What the watchdog of a service manager goes by, too.
+    /// What the service manager's watchdog is told as well.
     pub(super) async fn pulse(&self) -> Verdict {
         // Whoever comes meanwhile waits, and gets the same.
         let mut last = self.pulse.lock().await;
@@ -105,11 +105,8 @@ impl Health {
         }
         let verdict = match timeout(PULSE_MAX, self.source.pulse()).await {
             Ok(Ok(())) => Vec::new(),
-            Ok(Err(what)) => vec![what],
-            Err(_) => vec![format!(
-                "the daemon has not come round for {} s",
-                PULSE_MAX.as_secs()
-            )],
+            Ok(Err(reason)) => vec![reason],
+            Err(_) => vec![format!("no sign of life for {} s", PULSE_MAX.as_secs())],
         };
         *last = Some((Instant::now(), verdict.clone()));
         verdict

@@ -1,12 +1,12 @@
 //! What is asked of a question, on a clock that jumps.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use super::connection::{CONNECTIONS_MAX, Connection, HEAD_MAX_BYTES};
 use super::*;
@@ -20,21 +20,42 @@ struct Bench {
     address: SocketAddr,
     stop: CancellationToken,
     server: JoinHandle<io::Result<()>>,
+    source: Arc<dyn StatusSource>,
+    pulses: Pulses,
 }
 
-/// What it answers, and how long it takes for a status or a pulse.
-struct Fixed(Queue, Reception, Duration);
+struct Fixed {
+    queue: Queue,
+    reception: Reception,
+    /// What a status takes.
+    time: Duration,
+    pulses: Pulses,
+}
+
+/// What is wrong, if something is, and how often somebody wanted to know.
+#[derive(Clone, Default)]
+struct Pulses(Arc<Mutex<(Option<String>, u32)>>);
+
+impl Pulses {
+    fn set(&self, wrong: Option<&str>) {
+        self.0.lock().unwrap().0 = wrong.map(str::to_owned);
+    }
+
+    fn count(&self) -> u32 {
+        self.0.lock().unwrap().1
+    }
+}
 
 impl StatusSource for Fixed {
     fn status(&self) -> StatusFuture<'_> {
         Box::pin(async {
-            tokio::time::sleep(self.2).await;
-            sample_status(QueueStatus::of(&self.0).await)
+            tokio::time::sleep(self.time).await;
+            sample_status(QueueStatus::of(&self.queue).await)
         })
     }
 
     fn reception(&self) -> Reception {
-        self.1
+        self.reception
     }
 
     fn names(&self) -> Vec<String> {
@@ -47,8 +68,9 @@ impl StatusSource for Fixed {
 
     fn pulse(&self) -> PulseFuture<'_> {
         Box::pin(async {
-            tokio::time::sleep(self.2).await;
-            self.0.pulse().await
+            let mut pulses = self.pulses.0.lock().unwrap();
+            pulses.1 += 1;
+            pulses.0.clone().map_or(Ok(()), Err)
         })
     }
 
@@ -74,14 +96,22 @@ impl Bench {
         let server = server.unwrap();
         let address = server.port().local_address();
         let stop = CancellationToken::new();
-        let source = Arc::new(Fixed(queue.clone(), reception, time));
-        let server = tokio::spawn(server.run(queue.clone(), source, stop.clone()));
+        let pulses = Pulses::default();
+        let source: Arc<dyn StatusSource> = Arc::new(Fixed {
+            queue: queue.clone(),
+            reception,
+            time,
+            pulses: pulses.clone(),
+        });
+        let server = tokio::spawn(server.run(queue.clone(), Arc::clone(&source), stop.clone()));
         Self {
             folder,
             queue,
             address,
             stop,
             server,
+            source,
+            pulses,
         }
     }
 
@@ -395,28 +425,27 @@ async fn readiness_tells_each_reason() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_does_not_come_round_is_not_alive() {
+async fn what_does_not_live_is_told_and_felt_once_a_second() {
     let bench = Bench::start().await;
     assert_eq!(body(&bench.ask("GET /livez", "").await), "alive\n");
-    tokio::time::pause();
-    let source = Arc::new(Fixed(bench.queue.clone(), OPEN, Duration::from_mins(1)));
-    let health = health::Health::new(bench.queue.clone(), source);
-    let stuck = ["the daemon has not come round for 10 s".to_owned()];
-    assert_eq!(health.pulse().await, stuck);
-    let asked = Instant::now();
-    assert_eq!(health.pulse().await, stuck, "it is not asked again at once");
-    assert_eq!(asked.elapsed(), Duration::ZERO);
-    tokio::time::resume();
+    jump(2).await;
+    let wrong = "the relay's main loop does not turn";
+    bench.pulses.set(Some(wrong));
+    let answer = bench.ask("GET /livez", "").await;
+    assert_eq!(code(&answer), "503", "{answer}");
+    assert_eq!(body(&answer), format!("{wrong}\n"));
 
-    let source = Arc::new(Fixed(bench.queue.clone(), OPEN, Duration::ZERO));
-    let health = health::Health::new(bench.queue.clone(), source);
+    let health = health::Health::new(bench.queue.clone(), Arc::clone(&bench.source));
+    let before = bench.pulses.count();
+    tokio::time::pause();
+    for _ in 0..3 {
+        assert_eq!(health.pulse().await, [wrong]);
+    }
+    assert_eq!(bench.pulses.count(), before + 1);
+    bench.pulses.set(None);
+    tokio::time::advance(Duration::from_secs(1)).await;
     assert!(health.pulse().await.is_empty());
-    let queue = bench.queue.clone();
-    tokio::task::spawn_blocking(move || queue.close())
-        .await
-        .unwrap();
-    jump(1).await;
-    assert_eq!(health.pulse().await, ["the queue's writer has ended"]);
+    assert_eq!(bench.pulses.count(), before + 2);
 }
 
 #[tokio::test]
