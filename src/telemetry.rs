@@ -91,7 +91,7 @@ pub fn init(filter: &Filter, format: Format) {
     let writer = Arc::clone(&outbox);
     let begun = std::thread::Builder::new()
         .name("log".into())
-        .spawn(move || writer.write_all(|record| sink.write(record)));
+        .spawn(move || writer.write_all(|records| sink.write(records)));
     if let Err(error) = begun {
         // Nothing else will have a thread either, and says so at its end.
         eprintln!("exorelay: there is no log: {error}");

@@ -17,6 +17,10 @@ use super::repetition::Repetition;
 /// Lines that wait, by their weight: some minutes of a busy relay.
 const WAITING_MAX_BYTES: usize = 8 * 1024 * 1024;
 
+/// How long a line that is no trouble waits for others to be written with it: on a busy relay a thread that
+/// wakes up for each of them costs more than all of its words.
+const GATHERING: Duration = Duration::from_millis(2);
+
 /// What was said and is not written yet.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -33,6 +37,10 @@ struct State {
     /// Of those that wait and those that are being written.
     weight: usize,
     is_writing: bool,
+    /// The writer waits for news.
+    is_idle: bool,
+    /// What waits is trouble, or somebody asked to see every step, or it is the end.
+    is_urgent: bool,
     lost: u64,
     repetition: Repetition,
 }
@@ -49,25 +57,30 @@ impl Outbox {
             && !state.repetition.may_say(theme, &record, now)
         {
             // The writer has to wake up at the end of the period.
-            self.news.notify_one();
+            self.wake(state);
             return;
         }
         state.push(record);
-        self.news.notify_one();
+        self.wake(state);
     }
 
-    /// Writes with `write` what comes, for ever.
-    pub(super) fn write_all(&self, mut write: impl FnMut(&Record)) {
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        let was_idle = mem::take(&mut state.is_idle);
+        drop(state);
+        if was_idle {
+            self.news.notify_one();
+        }
+    }
+
+    /// Writes with `write` what comes, as many at a time as there are, for ever.
+    pub(super) fn write_all(&self, mut write: impl FnMut(&VecDeque<Record>)) {
         loop {
-            let (records, lost) = self.take();
-            let mut weight = 0;
-            for record in &records {
-                write(record);
-                weight += record.weight();
-            }
+            let (mut records, lost) = self.take();
+            let weight = records.iter().map(Record::weight).sum();
             if lost > 0 {
-                write(&loss(lost));
+                records.push_back(loss(lost));
             }
+            write(&records);
             let mut state = self.state();
             state.weight = state.weight.saturating_sub(weight);
             state.is_writing = false;
@@ -83,24 +96,36 @@ impl Outbox {
         for summary in state.repetition.end() {
             state.push(summary);
         }
-        self.news.notify_one();
+        state.is_urgent = true;
+        self.wake(state);
         let written = self
             .empty
-            .wait_timeout_while(state, patience, |state| state.is_busy());
+            .wait_timeout_while(self.state(), patience, |state| state.is_busy());
         drop(written.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Waits for something to write.
     fn take(&self) -> (VecDeque<Record>, u64) {
         let mut state = self.state();
+        let mut has_gathered = false;
         loop {
             for summary in state.repetition.over(Instant::now()) {
                 state.push(summary);
             }
-            if !state.waiting.is_empty() || state.lost > 0 {
+            let has_news = !state.waiting.is_empty() || state.lost > 0;
+            if has_news && (has_gathered || state.is_urgent) {
                 state.is_writing = true;
+                state.is_urgent = false;
                 return (mem::take(&mut state.waiting), mem::take(&mut state.lost));
             }
+            if has_news {
+                drop(state);
+                std::thread::sleep(GATHERING);
+                has_gathered = true;
+                state = self.state();
+                continue;
+            }
+            state.is_idle = true;
             state = if let Some(due) = state.repetition.due() {
                 let wait = due.saturating_duration_since(Instant::now());
                 let woken = self.news.wait_timeout(state, wait);
@@ -109,6 +134,7 @@ impl Outbox {
                 let woken = self.news.wait(state);
                 woken.unwrap_or_else(PoisonError::into_inner)
             };
+            state.is_idle = false;
         }
     }
 
@@ -129,6 +155,7 @@ impl State {
             return;
         }
         self.weight += weight;
+        self.is_urgent |= record.level != Level::INFO;
         self.waiting.push_back(record);
     }
 }
@@ -162,10 +189,12 @@ mod tests {
         let (leave, leaves) = channel();
         let outbox = Arc::clone(outbox);
         std::thread::spawn(move || {
-            outbox.write_all(|record| {
-                // Nobody holds it up any more when the test is over.
-                let _ = leaves.recv();
-                let _ = written.send(record.clone());
+            outbox.write_all(|records| {
+                for record in records {
+                    // Nobody holds it up any more when the test is over.
+                    let _ = leaves.recv();
+                    let _ = written.send(record.clone());
+                }
             });
         });
         (lines, leave)

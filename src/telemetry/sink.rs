@@ -19,6 +19,9 @@ use super::text::{self, Frame};
 /// Until a descriptor that somebody made non-blocking is asked again.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// Lines are written in pieces of about this length.
+const LINES_MAX_BYTES: usize = 64 * 1024;
+
 /// The form of lines from now on, for whoever writes them.
 #[derive(Clone, Debug)]
 pub(super) struct Form(Arc<AtomicU8>);
@@ -46,6 +49,8 @@ pub(super) struct Sink {
     frame: Frame,
     out: Box<dyn Write + Send>,
     journal: Journal,
+    /// To be written at once.
+    lines: Vec<u8>,
     /// It has been said.
     journal_fails: bool,
 }
@@ -74,22 +79,31 @@ impl Sink {
             frame,
             out,
             journal,
+            lines: Vec::new(),
             journal_fails: false,
         }
     }
 
     /// Waits for as long as the reader makes it.
-    pub(super) fn write(&mut self, record: &Record) {
+    pub(super) fn write<'a>(&mut self, records: impl IntoIterator<Item = &'a Record>) {
+        for record in records {
+            self.add(record);
+            if self.lines.len() >= LINES_MAX_BYTES {
+                self.put();
+            }
+        }
+        self.put();
+    }
+
+    fn add(&mut self, record: &Record) {
         match self.form.get() {
-            Format::Text => self.write_text(record),
+            Format::Text => self.add_text(record),
             Format::Json => {
-                let mut line = Vec::new();
                 if self.frame == Frame::Stream {
                     // The journal takes it off again.
-                    line.extend_from_slice(priority(record).as_bytes());
+                    self.lines.extend_from_slice(priority(record).as_bytes());
                 }
-                line.extend_from_slice(&json::line(record));
-                self.put(&line);
+                self.lines.extend_from_slice(&json::line(record));
             }
             Format::Journald => match self.journal.send(record) {
                 Ok(()) => self.journal_fails = false,
@@ -97,21 +111,23 @@ impl Sink {
                 Err(error) => {
                     if !self.journal_fails {
                         self.journal_fails = true;
-                        self.write_text(&absence(&error));
+                        self.add_text(&absence(&error));
                     }
-                    self.write_text(record);
+                    self.add_text(record);
                 }
             },
         }
     }
 
-    fn write_text(&mut self, record: &Record) {
+    fn add_text(&mut self, record: &Record) {
         let line = text::line(record, self.frame);
-        self.put(line.as_bytes());
+        self.lines.extend_from_slice(line.as_bytes());
     }
 
     /// There is nobody to tell of a failure.
-    fn put(&mut self, mut octets: &[u8]) {
+    fn put(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        let mut octets = lines.as_slice();
         while !octets.is_empty() {
             match self.out.write(octets) {
                 Ok(0) => return,
@@ -205,15 +221,15 @@ mod tests {
         let path = folder.path().join("socket");
         let journal = UnixDatagram::bind(&path).unwrap();
         let (mut sink, form, written) = sink(Frame::Stream, &path);
-        sink.write(&record("one"));
+        sink.write([&record("one")]);
         assert_eq!(written.take(), "<3>one\n");
         form.set(Format::Json);
-        sink.write(&record("two"));
+        sink.write([&record("two")]);
         let line = written.take();
         assert!(line.starts_with("<3>{\"timestamp\":\"2026-10-12T09:08:07.000000Z\","));
         assert!(line.contains("\"message\":\"two\"") && line.ends_with("}\n"));
         form.set(Format::Journald);
-        sink.write(&record("three"));
+        sink.write([&record("three")]);
         assert_eq!(written.take(), "");
         assert!(journal.recv(&mut [0; 4096]).unwrap() > 0);
     }
@@ -224,8 +240,8 @@ mod tests {
         let path = folder.path().join("socket");
         let (mut sink, form, written) = sink(Frame::Plain, &path);
         form.set(Format::Journald);
-        sink.write(&record("one"));
-        sink.write(&record("two"));
+        sink.write([&record("one")]);
+        sink.write([&record("two")]);
         let text = written.take();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3, "{lines:?}");
@@ -233,11 +249,11 @@ mod tests {
         assert_eq!(lines[1], "2026-10-12T09:08:07.000000Z ERROR one");
 
         let journal = UnixDatagram::bind(&path).unwrap();
-        sink.write(&record("three"));
+        sink.write([&record("three")]);
         assert_eq!(written.take(), "");
         drop(journal);
         std::fs::remove_file(&path).unwrap();
-        sink.write(&record("four"));
+        sink.write([&record("four")]);
         assert_eq!(written.take().lines().count(), 2);
     }
 
