@@ -190,6 +190,8 @@ impl StatusSource for View {
     fn names(&self) -> Vec<String> {
         let mut names = vec![self.now().hostname.clone(), self.machine.clone()];
         names.dedup();
+        // It is known by that name anyhow.
+        names.retain(|name| name != "localhost");
         names
     }
 

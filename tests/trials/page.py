@@ -172,7 +172,7 @@ def empty(visit):
     visit.check("None has connected yet" in visit.text("#main"), "no device is told of")
     visit.says("#accounts", "ready")
     visit.says("#accounts", "0 of 30")
-    visit.says("#watched", "heard lobby 127.0.0.1")
+    visit.says("#watched", "awaited lobby 127.0.0.1")
     visit.says("#watched", "no message yet, expected every 3 d")
     visit.says("#accounts", "token good for")
     visit.check(visit.count("svg.chart") == 3, "three charts")

@@ -103,11 +103,12 @@ fn check_host(request: &Request, source: &dyn StatusSource) -> Result<(), Failur
     if is_known(&authority, &names) {
         return Ok(());
     }
-    let names = names.join(", ");
+    let names = [vec!["localhost".to_owned()], names].concat();
     let text = format!(
-        "this relay is not called {}: ask it by IP address, or as one of: localhost, {names} (hostname in the \
-         settings is another); a reverse proxy has to send one of these as Host",
-        authority.host()
+        "this relay is not called {}: ask it by IP address, or as one of: {} (hostname in the settings is \
+         another); a reverse proxy has to send one of these as Host",
+        authority.host(),
+        names.join(", ")
     );
     Err(Failure::new(StatusCode::MISDIRECTED_REQUEST, text))
 }

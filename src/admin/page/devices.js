@@ -46,7 +46,8 @@ function createWatched() {
 }
 
 function updateWatched(view, section, now) {
-  setText(view.state, section.silent ? "silent" : "heard");
+  const heard = section.last_message_at ? "heard" : "awaited";
+  setText(view.state, section.silent ? "silent" : heard);
   setAttribute(view.state, "data-level", section.silent ? "warn" : "ok");
   setText(view.name, section.name);
   setText(view.network, section.network);
