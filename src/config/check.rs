@@ -24,6 +24,7 @@ pub(super) fn check(settings: &Settings, merged: &Merged, report: &mut Report) {
     check.accounts();
     check.routes();
     check.admin();
+    check.ways();
 }
 
 struct Check<'a> {
@@ -49,6 +50,22 @@ impl<'a> Check<'a> {
                 );
                 self.refuse(&format!("listener.{}.address", listener.name), text);
             }
+        }
+    }
+
+    /// Only where everything else is well: what was meant by a route that is refused is not known.
+    fn ways(&mut self) {
+        if !self.report.problems.is_empty() {
+            return;
+        }
+        let settings: &'a Settings = self.settings;
+        let listeners = settings.listeners.values();
+        for listener in listeners.filter(|listener| !settings.has_a_way(listener)) {
+            self.refuse(
+                &format!("listener.{}.account", listener.name),
+                "is missing, and there are several accounts: name the one that sends this listener's mail, add a \
+                 [[route]], or call one of them \"default\"",
+            );
         }
     }
 

@@ -15,14 +15,6 @@ use crate::{alert, delivery, listener, oauth, queue, smtp, telemetry};
 /// Settings that are consistent, and still cannot be carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum PartError {
-    /// No account can be told for what comes in.
-    #[error(
-        "listener.{listener}.account: with several accounts, name the one that sends this listener's mail, add a [[route]], or call one of them \"default\""
-    )]
-    NoAccount {
-        /// The listener's name.
-        listener: String,
-    },
     /// The machine's identity endpoint.
     #[error("account.{account}.oauth.identity_endpoint: {source}")]
     IdentityEndpoint {
@@ -102,7 +94,7 @@ impl Settings {
         &self,
         routing: &Arc<listener::Routing>,
         hours: &Arc<listener::Hours>,
-    ) -> Result<Vec<listener::Settings>, PartError> {
+    ) -> Vec<listener::Settings> {
         let sections = self.listeners.values();
         sections
             .map(|section| {
@@ -113,7 +105,7 @@ impl Settings {
     }
 
     /// Whether any mail that comes in through it finds an account.
-    fn has_a_way(&self, section: &Listener) -> bool {
+    pub(super) fn has_a_way(&self, section: &Listener) -> bool {
         let mut routes = self.routes.iter();
         section.account.is_some()
             || self.default_account().is_some()
@@ -129,8 +121,7 @@ impl Settings {
         section: &Listener,
         routing: Arc<listener::Routing>,
         hours: Arc<listener::Hours>,
-    ) -> Result<listener::Settings, PartError> {
-        let listener = || section.name.clone();
+    ) -> listener::Settings {
         let address = match &section.address {
             ListenAddress::Tcp(address) => listener::Address::Tcp(*address),
             ListenAddress::Unix(path) => listener::Address::Unix {
@@ -139,12 +130,7 @@ impl Settings {
             },
             ListenAddress::Systemd(name) => listener::Address::Systemd(name.clone()),
         };
-        if !self.has_a_way(section) {
-            return Err(PartError::NoAccount {
-                listener: listener(),
-            });
-        }
-        Ok(listener::Settings {
+        listener::Settings {
             name: section.name.clone(),
             address,
             allow: section.allow.clone(),
@@ -172,7 +158,7 @@ impl Settings {
                 data: section.data_timeout,
                 session: section.session_timeout,
             },
-        })
+        }
     }
 
     /// For [`delivery::Notices::new`]. `statuses` tell of each account how it does; one without is not

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use rustix::fs::Advice;
 
+use crate::owner;
 use crate::queue::{OpenError, StorageError, error};
 
 /// Each step brings the schema from its index to the next version.
@@ -107,12 +108,9 @@ fn fold_back(connection: &Connection) -> Result<(), OpenError> {
 /// SQLite gives the log beside the database the database's own mode.
 fn make_private(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    options
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
-        .map(drop)
+    let file = options.append(true).create(true).mode(0o600).open(path)?;
+    // SQLite gives its log to whoever owns the database, and so does the daemon that comes after root.
+    owner::adopt(&file, path.parent().unwrap_or(path))
 }
 
 /// A connection for listings, which never holds the writer up.
@@ -167,8 +165,25 @@ pub(super) fn migrate(connection: &Connection) -> Result<(), OpenError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
     use tempfile::TempDir;
+
+    #[test]
+    fn a_queue_that_root_makes_first_belongs_to_the_owner_of_its_folder() {
+        let folder = TempDir::new().unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(folder.path(), Some(65_534), Some(65_534)).unwrap();
+        }
+        let path = folder.path().join("queue.db");
+        let connection = open_writer(&path).unwrap();
+        let owner = |path: &Path| std::fs::metadata(path).unwrap().uid();
+        for made in [path.clone(), log_of(&path)] {
+            assert_eq!(owner(&made), owner(folder.path()), "{}", made.display());
+        }
+        drop(connection);
+    }
 
     #[test]
     fn opening_what_is_up_to_date_writes_nothing() {

@@ -234,13 +234,7 @@ impl Parts {
         changes: &mut Changes,
         problems: &mut Vec<StartError>,
     ) -> Vec<NextListener> {
-        let parts = match settings.listener_parts(routing, &self.hours) {
-            Ok(parts) => parts,
-            Err(problem) => {
-                problems.push(problem.into());
-                return Vec::new();
-            }
-        };
+        let parts = settings.listener_parts(routing, &self.hours);
         let mut ready = Vec::new();
         for part in parts {
             match spawn_blocking(move || Prepared::read(part)).await {
