@@ -97,9 +97,10 @@ impl Bench {
             let sum = |word: &&str| metrics.sum(&format!("exorelay_messages_{word}_total"), &[]);
             let waits =
                 |state: &&str| metrics.value("exorelay_queue_messages", &[("state", *state)]);
-            // The queue was looked at a moment before its events were counted.
+            // What is used, what waits and what has happened are looked at one after the other.
             let waiting: f64 = ["ready", "sending", "deferred"].iter().map(waits).sum();
-            ended.iter().map(sum).sum::<f64>() >= received && waiting == 0.0
+            let is_empty = waiting == 0.0 && metrics.value("exorelay_queue_bytes", &[]) == 0.0;
+            is_empty && ended.iter().map(sum).sum::<f64>() >= received
         })
         .await
     }
