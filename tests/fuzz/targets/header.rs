@@ -34,8 +34,11 @@ pub(super) fn run(octets: &[u8]) {
         assert_eq!(seen.received_count as usize, hops);
         let section: Vec<u8> = after.fields.concat();
         assert_eq!(header_section(&stored), section);
+        // A line over 998 octets is folded: the same to the RFC, not to every reader of broken encoded words.
         if let Some(subject) = &seen.subject
-            && subject.len() < 4096
+            && subject
+                .split(|octet| *octet == b'\n')
+                .all(|line| line.len() < 980)
         {
             assert_eq!(subject::decode(subject), subject_of(&section));
         }
