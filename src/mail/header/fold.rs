@@ -16,8 +16,29 @@ pub(super) struct Fold {
     word: Vec<u8>,
     /// Of a word too long for any line, the beginning is written.
     is_endless: bool,
-    /// All that is written is the field's name.
-    is_name: bool,
+    /// Where what is written ends.
+    part: Part,
+}
+
+/// Of a header field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Name,
+    /// Behind it, and no value yet.
+    Colon,
+    Value,
+}
+
+impl Part {
+    /// With one octet more.
+    fn with(self, octet: u8) -> Self {
+        match (self, octet) {
+            (Self::Name, b':') => Self::Colon,
+            (Self::Colon, octet) if !is_white(octet) => Self::Value,
+            (part, _) => part,
+        }
+    }
 }
 
 impl Fold {
@@ -39,7 +60,10 @@ impl Fold {
                     self.end_word(out);
                     self.word.push(octet);
                 }
-                _ if self.is_endless => out.push(octet),
+                _ if self.is_endless => {
+                    self.part = self.part.with(octet);
+                    out.push(octet);
+                }
                 _ => {
                     self.word.push(octet);
                     if self.word.len() > LINE_MAX_OCTETS {
@@ -60,14 +84,19 @@ impl Fold {
     }
 
     fn write_word(&mut self, out: &mut Vec<u8>) {
-        let is_first = self.column == 0;
+        if self.column == 0 {
+            let goes_on = self.word.first().is_some_and(|octet| is_white(*octet));
+            self.part = if goes_on { Part::Value } else { Part::Name };
+        }
         let is_over = self.column + self.word.len() > LINE_MAX_OCTETS;
-        // A line of nothing but white space would end the section for some, and so would a name without a value.
-        if is_over && !is_first && !self.is_name && has_text(&self.word) {
+        // A line of nothing but white space would end the section for some, a name without a colon for all, and one
+        // without a value is odd.
+        if is_over && self.column > 0 && self.part == Part::Value && has_text(&self.word) {
             out.extend_from_slice(b"\r\n");
             self.column = 0;
         }
-        self.is_name = is_first && self.word.ends_with(b":");
+        let word = self.word.iter();
+        self.part = word.fold(self.part, |part, octet| part.with(*octet));
         self.column += self.word.len();
         out.append(&mut self.word);
     }
@@ -75,7 +104,11 @@ impl Fold {
 
 /// Without it, it is but the white space before a word.
 fn has_text(word: &[u8]) -> bool {
-    word.iter().any(|octet| !matches!(octet, b' ' | b'\t'))
+    word.iter().any(|octet| !is_white(*octet))
+}
+
+fn is_white(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t')
 }
 
 #[cfg(test)]
@@ -111,6 +144,13 @@ mod tests {
             (format!("X: {}    \r\n", x(996)), None),
             (format!("{}: {}\r\n", x(900), x(200)), None),
             (format!(" {}\r\n", x(1200)), None),
+            // Obsolete, and legal: white space before the colon.
+            (format!("{} : a\r\n", x(998)), None),
+            (format!("{} : a\r\n", x(1200)), None),
+            (
+                format!("{} : a b\r\n", x(1200)),
+                Some(format!("{} : a\r\n b\r\n", x(1200))),
+            ),
             (
                 format!("X: a {} b\r\n", x(2000)),
                 Some(format!("X: a\r\n {}\r\n b\r\n", x(2000))),

@@ -55,11 +55,14 @@ pub(super) fn flowed(text: &str) -> String {
 /// A signature with the line ends it needs where it goes.
 ///
 /// `before` is the decoded text before it. An empty line sets a signature apart from text; whoever
-/// wants a rule or `-- ` writes it into the signature.
+/// wants a rule or `-- ` writes it into the signature. What in HTML stands before `</body>` may be a MIME delimiter
+/// as soon as its line ends there, so the signature goes on in a line that begins like one.
 pub(super) fn join(before: &[u8], signature: &[u8], sets_apart: bool, ends_line: bool) -> Vec<u8> {
     let mut joined = Vec::with_capacity(signature.len() + 6);
     let is_blank = before.iter().all(u8::is_ascii_whitespace);
-    if !before.is_empty() && !before.ends_with(b"\n") {
+    let line = before.rsplit(|octet| *octet == b'\n').next();
+    let may_end = sets_apart || line.is_some_and(|line| !line.starts_with(b"--"));
+    if !before.is_empty() && !before.ends_with(b"\n") && may_end {
         joined.extend_from_slice(b"\r\n");
     }
     if sets_apart && !is_blank {
@@ -113,6 +116,15 @@ mod tests {
     fn flowed_lines_stay_lines() {
         let text = "-- \r\nA  \r\n> b\r\nFrom c\r\n d\r\n--";
         assert_eq!(flowed(text), "-- \r\nA\r\n > b\r\n From c\r\n  d\r\n-- ");
+    }
+
+    #[test]
+    fn text_before_a_tag_becomes_no_delimiter() {
+        let html = |before: &[u8]| join(before, b"<p>s</p>", false, true);
+        assert_eq!(html(b"<body>a"), b"\r\n<p>s</p>\r\n");
+        assert_eq!(html(b"<body>\r\n--b=_1"), b"<p>s</p>\r\n");
+        assert_eq!(html(b"--b=_1\r\n"), b"<p>s</p>\r\n");
+        assert_eq!(join(b"--", b"s", true, false), b"\r\n\r\ns");
     }
 
     #[test]
