@@ -1,44 +1,42 @@
-//! A status that several may share for a moment.
+//! An answer that several may share for a moment.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::protocol::{Status, StatusSource};
-
-/// Asks the source no more often than once in a while, and for one caller at a time: the queue is counted in the
-/// database, and whoever may look may look as often as they like.
+/// Finds an answer no more often than once in a while, and for one caller at a time: whoever may ask may ask as
+/// often as they like.
 #[derive(Debug)]
-pub(super) struct Recent {
+pub(super) struct Recent<T> {
     /// Zero: whoever asks wants to see what has just been done.
     age_max: Duration,
-    last: Mutex<Option<(Instant, Arc<Status>)>>,
+    last: Mutex<Option<(Instant, T)>>,
 }
 
-impl Recent {
+impl<T: Clone> Recent<T> {
     pub(super) fn new(age_max: Duration) -> Self {
         Self {
             age_max,
-            last: Mutex::default(),
+            last: Mutex::new(None),
         }
     }
 
-    pub(super) async fn status(&self, source: &dyn StatusSource) -> Arc<Status> {
+    /// What was found a moment ago, or what `find` gives now.
+    pub(super) async fn get(&self, find: impl Future<Output = T>) -> T {
         if self.age_max.is_zero() {
-            return Arc::new(source.status().await);
+            return find.await;
         }
         // Whoever comes meanwhile waits, and gets the same.
         let mut last = self.last.lock().await;
-        if let Some((at, status)) = &*last
+        if let Some((at, found)) = &*last
             && at.elapsed() < self.age_max
         {
-            return Arc::clone(status);
+            return found.clone();
         }
-        let status = Arc::new(source.status().await);
-        *last = Some((Instant::now(), Arc::clone(&status)));
-        status
+        let found = find.await;
+        *last = Some((Instant::now(), found.clone()));
+        found
     }
 }
 
@@ -47,54 +45,22 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::admin::protocol::{Reception, StatusFuture};
-    use crate::admin::tests::sample_status;
-    use crate::admin::{QueueStatus, Timeline};
-
-    #[derive(Default)]
-    struct Counting(AtomicUsize);
-
-    impl StatusSource for Counting {
-        fn status(&self) -> StatusFuture<'_> {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            Box::pin(async {
-                tokio::task::yield_now().await;
-                sample_status(QueueStatus::default())
-            })
-        }
-
-        fn reception(&self) -> Reception {
-            unreachable!("nobody asks")
-        }
-
-        fn names(&self) -> Vec<String> {
-            unreachable!("nobody asks")
-        }
-
-        fn timeline(&self) -> Arc<Timeline> {
-            unreachable!("nobody asks")
-        }
-
-        fn renew(&self, _: &str) -> bool {
-            unreachable!("nobody asks")
-        }
-    }
 
     #[tokio::test(start_paused = true)]
-    async fn the_source_is_asked_once_in_a_while_however_many_ask() {
-        let source = Counting::default();
-        let asked = || source.0.load(Ordering::Relaxed);
+    async fn is_found_once_in_a_while_however_many_ask() {
+        let times = AtomicUsize::new(0);
+        let find = async || {
+            tokio::task::yield_now().await;
+            times.fetch_add(1, Ordering::Relaxed)
+        };
         let recent = Recent::new(Duration::from_secs(1));
-        tokio::join!(recent.status(&source), recent.status(&source));
+        assert_eq!(tokio::join!(recent.get(find()), recent.get(find())), (0, 0));
         tokio::time::advance(Duration::from_millis(999)).await;
-        recent.status(&source).await;
-        assert_eq!(asked(), 1);
+        assert_eq!(recent.get(find()).await, 0);
         tokio::time::advance(Duration::from_millis(1)).await;
-        recent.status(&source).await;
-        assert_eq!(asked(), 2);
+        assert_eq!(recent.get(find()).await, 1);
         let fresh = Recent::new(Duration::ZERO);
-        fresh.status(&source).await;
-        fresh.status(&source).await;
-        assert_eq!(asked(), 4);
+        assert_eq!(fresh.get(find()).await, 2);
+        assert_eq!(fresh.get(find()).await, 3);
     }
 }

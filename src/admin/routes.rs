@@ -34,7 +34,7 @@ const LISTINGS_MAX: usize = 4;
 pub(super) struct Answers {
     pub(super) queue: Queue,
     pub(super) status: Arc<dyn StatusSource>,
-    recent: Arc<Recent>,
+    recent: Arc<Recent<Arc<Status>>>,
     listings: Arc<Semaphore>,
     pub(super) stop: CancellationToken,
 }
@@ -68,7 +68,8 @@ impl Answers {
 
     /// The daemon's state, now or a moment ago.
     pub(super) async fn status(&self) -> Arc<Status> {
-        self.recent.status(&*self.status).await
+        let find = async { Arc::new(self.status.status().await) };
+        self.recent.get(find).await
     }
 
     /// A thread and a connection for a long answer.

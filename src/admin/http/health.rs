@@ -17,11 +17,11 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::admin::one_line;
 use crate::admin::protocol::StatusSource;
+use crate::admin::recent::Recent;
 use crate::admin::routes::Answers;
 use crate::queue::Queue;
 
@@ -38,8 +38,7 @@ type Verdict = Vec<String>;
 pub(super) struct Health {
     queue: Queue,
     source: Arc<dyn StatusSource>,
-    /// When it was last felt, and how it was.
-    pulse: Arc<Mutex<Option<(Instant, Verdict)>>>,
+    pulse: Arc<Recent<Verdict>>,
 }
 
 /// Its answers are few octets, whatever the state of the daemon.
@@ -72,7 +71,7 @@ impl Health {
         Self {
             queue,
             source,
-            pulse: Arc::default(),
+            pulse: Arc::new(Recent::new(PULSE_LIFE)),
         }
     }
 
@@ -96,20 +95,14 @@ impl Health {
 
     /// What the service manager's watchdog is told as well.
     pub(super) async fn pulse(&self) -> Verdict {
-        // Whoever comes meanwhile waits, and gets the same.
-        let mut last = self.pulse.lock().await;
-        if let Some((at, verdict)) = &*last
-            && at.elapsed() < PULSE_LIFE
-        {
-            return verdict.clone();
-        }
-        let verdict = match timeout(PULSE_MAX, self.source.pulse()).await {
-            Ok(Ok(())) => Vec::new(),
-            Ok(Err(reason)) => vec![reason],
-            Err(_) => vec![format!("no sign of life for {} s", PULSE_MAX.as_secs())],
+        let feel = async {
+            match timeout(PULSE_MAX, self.source.pulse()).await {
+                Ok(Ok(())) => Vec::new(),
+                Ok(Err(reason)) => vec![reason],
+                Err(_) => vec![format!("no sign of life for {} s", PULSE_MAX.as_secs())],
+            }
         };
-        *last = Some((Instant::now(), verdict.clone()));
-        verdict
+        self.pulse.get(feel).await
     }
 }
 
