@@ -8,7 +8,7 @@
 //! alert                   calls for help, which need no mail
 //! queue       oauth       what outlives a connection      (sandbox: the other side, for trying out)
 //! smtp                    the codec and two machines, without I/O
-//! mail   secret   telemetry   tls   proxy   owner   unix_socket   shared words
+//! mail   secret   telemetry   tls   proxy   owner   file_version   unix_socket   shared words
 //! ```
 //!
 //! Imports point downwards only; a test keeps it so.
@@ -19,6 +19,7 @@ pub mod alert;
 pub mod cli;
 pub mod config;
 pub mod delivery;
+mod file_version;
 pub mod listener;
 pub mod mail;
 pub mod oauth;

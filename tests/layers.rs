@@ -20,7 +20,7 @@ const FLOORS: [&[&str]; 10] = [
     &["queue", "oauth"],
     &["smtp"],
     &["mail", "tls", "proxy", "unix_socket"],
-    &["secret", "telemetry", "owner"],
+    &["secret", "telemetry", "owner", "file_version"],
 ];
 
 fn floor(room: &str) -> usize {

@@ -12,7 +12,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, ServerConfig};
 
-use crate::listener::look::Look;
+use crate::file_version::FileVersion;
 use crate::tls;
 
 /// Where certificate and key lie, both PEM.
@@ -85,7 +85,7 @@ pub(super) struct Certificate {
 struct Current(RwLock<Arc<CertifiedKey>>);
 
 /// Certificate and key.
-type Seen = [Look; 2];
+type Seen = [FileVersion; 2];
 
 impl Certificate {
     /// Reads both files. Blocking.
@@ -187,7 +187,7 @@ impl CertificateFiles {
     }
 
     fn look(&self) -> Seen {
-        [&self.certificate, &self.private_key].map(|path| Look::at(path))
+        [&self.certificate, &self.private_key].map(|path| FileVersion::at(path))
     }
 }
 

@@ -13,7 +13,6 @@ mod hours;
 mod inherited;
 mod intake;
 mod login;
-mod look;
 mod password;
 mod patience;
 mod peer;

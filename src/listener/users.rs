@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::listener::look::Look;
+use crate::file_version::FileVersion;
 use crate::listener::password::{OutOfMemory, PasswordHash, PasswordHashError};
 use crate::secret::Secret;
 use crate::tls::{RandomError, Tag, TagKey};
@@ -82,7 +82,7 @@ pub(super) struct Users {
     key: TagKey,
     current: RwLock<Arc<ByName>>,
     /// What the file looked like when it was last tried.
-    seen: Mutex<Look>,
+    seen: Mutex<FileVersion>,
 }
 
 type ByName = BTreeMap<Box<str>, User>;
@@ -112,7 +112,7 @@ pub fn check_users(path: &Path) -> Result<usize, UsersError> {
 impl Users {
     /// Reads the file. Blocking.
     pub(super) fn load(path: PathBuf) -> Result<Self, UsersError> {
-        let seen = Look::at(&path);
+        let seen = FileVersion::at(&path);
         Ok(Self {
             current: RwLock::new(Arc::new(read(&path)?)),
             key: TagKey::random()?,
@@ -129,7 +129,7 @@ impl Users {
     /// Takes what the file holds now, if it has changed: whether it had. What cannot be used leaves the old users
     /// in force, and is told once. Blocking.
     pub(super) fn refresh(&self) -> Result<bool, UsersError> {
-        let look = Look::at(&self.path);
+        let look = FileVersion::at(&self.path);
         {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             if *seen == look {

@@ -1,23 +1,19 @@
 //! Notices that a file with a credential was replaced.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::blocking::Blocking;
+use crate::file_version::FileVersion;
 
 /// The files of one account, and how they were when a request was made with what is in them.
 #[derive(Debug)]
 pub(super) struct Watch {
     files: Arc<[PathBuf]>,
     looking: Blocking,
-    noted: Option<Vec<Stamp>>,
+    noted: Option<Vec<FileVersion>>,
 }
-
-/// Tells one version of a file from the next; `None`: it is not there.
-type Stamp = Option<(u64, u64, i64, i64)>;
 
 impl Watch {
     pub(super) fn new(files: &Arc<[PathBuf]>) -> Self {
@@ -53,25 +49,23 @@ impl Watch {
         }
     }
 
-    async fn look(&self) -> Option<Vec<Stamp>> {
+    async fn look(&self) -> Option<Vec<FileVersion>> {
         if self.files.is_empty() {
             return None;
         }
         let files = Arc::clone(&self.files);
-        let look = move || files.iter().map(stamp).collect();
+        let look = move || files.iter().map(|path| FileVersion::at(path)).collect();
         self.looking.run(look).await.ok()
     }
-}
-
-fn stamp(path: &PathBuf) -> Stamp {
-    let found = fs::metadata(path).ok()?;
-    Some((found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
 }
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     async fn is_noticed(watch: &mut Watch) -> bool {
@@ -81,7 +75,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn file_that_comes_changes_or_goes_is_noticed_once() {
+    async fn file_that_comes_changes_is_let_be_read_or_goes_is_noticed_once() {
         let folder = tempfile::tempdir().unwrap();
         let (secret, other) = (folder.path().join("secret"), folder.path().join("other"));
         fs::write(&other, "as ever").unwrap();
@@ -93,6 +87,8 @@ mod tests {
         let next = folder.path().join("next");
         fs::write(&next, "new").unwrap();
         fs::rename(&next, &secret).unwrap();
+        assert!(is_noticed(&mut watch).await && !is_noticed(&mut watch).await);
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(is_noticed(&mut watch).await && !is_noticed(&mut watch).await);
         fs::remove_file(&secret).unwrap();
         assert!(is_noticed(&mut watch).await && !is_noticed(&mut watch).await);
