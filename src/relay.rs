@@ -26,7 +26,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{PartError, Settings};
+use crate::config::{Settings, SignInUrlError};
 use crate::listener::{BindError, Inherited, PrepareError, Stop};
 use crate::oauth;
 use crate::queue::{OpenError, Queue};
@@ -56,9 +56,9 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(30);
 /// Why the relay cannot start, or cannot go over to new settings.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Settings that cannot be carried out.
+    /// Where an account is to sign in.
     #[error(transparent)]
-    Settings(#[from] PartError),
+    SignInUrl(#[from] SignInUrlError),
     /// The queue folder.
     #[error("{0}")]
     Queue(#[from] OpenError),

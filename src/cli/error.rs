@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 
 use crate::admin::{ClientError, one_line};
-use crate::config::{ConfigError, PartError};
+use crate::config::{ConfigError, SignInUrlError};
 
 /// The exit codes, after sysexits.h where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,8 +197,8 @@ pub(super) fn is_permission(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
 }
 
-impl From<PartError> for CliError {
-    fn from(error: PartError) -> Self {
+impl From<SignInUrlError> for CliError {
+    fn from(error: SignInUrlError) -> Self {
         Self::new(Exit::Configuration, one_line(&error))
     }
 }

@@ -219,7 +219,7 @@ fn exit_of(reason: &StartError) -> Exit {
         {
             Exit::NotPermitted
         }
-        StartError::Settings(_)
+        StartError::SignInUrl(_)
         | StartError::Prepare(_)
         | StartError::Tls { .. }
         | StartError::Token { .. }

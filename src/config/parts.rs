@@ -10,36 +10,7 @@ use crate::config::{
     ListenerTls, LogFormat, Route, SenderPolicy, Settings, UpstreamTls, shown_network,
 };
 use crate::mail::rewrite::Signature;
-use crate::{alert, delivery, listener, oauth, queue, smtp, telemetry};
-
-/// Settings that are consistent, and still cannot be carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum PartError {
-    /// The machine's identity endpoint.
-    #[error("account.{account}.oauth.identity_endpoint: {source}")]
-    IdentityEndpoint {
-        /// The account's name.
-        account: String,
-        /// What is wrong with it.
-        source: oauth::EndpointUrlError,
-    },
-    /// The token endpoint.
-    #[error("account.{account}.oauth.token_url: {source}")]
-    TokenUrl {
-        /// The account's name.
-        account: String,
-        /// What is wrong with it.
-        source: oauth::EndpointUrlError,
-    },
-    /// The endpoint for sign-ins on another device.
-    #[error("account.{account}.oauth.device_code_url: {source}")]
-    DeviceCodeUrl {
-        /// The account's name.
-        account: String,
-        /// What is wrong with it.
-        source: oauth::EndpointUrlError,
-    },
-}
+use crate::{alert, delivery, listener, queue, smtp, telemetry};
 
 impl Settings {
     /// For [`queue::Queue::set_sections`].

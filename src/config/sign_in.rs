@@ -1,19 +1,24 @@
 //! What an account needs in order to sign in, made from its settings.
 
 use super::account::{Access, Account, Provider};
-use super::parts::PartError;
 use super::settings::Settings;
 use crate::oauth;
 
+/// Where an account is to sign in is no URL that would do.
+#[derive(Debug, thiserror::Error)]
+#[error("account.{account}.oauth.{key}: {source}")]
+pub struct SignInUrlError {
+    account: String,
+    key: &'static str,
+    source: oauth::EndpointUrlError,
+}
+
 impl Settings {
     /// For [`oauth::TokenSource::new`].
-    pub fn oauth_part(&self, account: &Account) -> Result<oauth::Settings, PartError> {
+    pub fn oauth_part(&self, account: &Account) -> Result<oauth::Settings, SignInUrlError> {
         let token_url = account.oauth.token_url.as_str().parse();
         Ok(oauth::Settings {
-            token_url: token_url.map_err(|source| PartError::TokenUrl {
-                account: account.name.clone(),
-                source,
-            })?,
+            token_url: token_url.map_err(account.bad_url("token_url"))?,
             client_id: account.client_id.clone(),
             credential: account.credential(),
             way: match account.access {
@@ -41,16 +46,13 @@ impl Settings {
     pub fn sign_in_part(
         &self,
         account: &Account,
-    ) -> Result<oauth::sign_in::SignInSettings, PartError> {
+    ) -> Result<oauth::sign_in::SignInSettings, SignInUrlError> {
         let application = self.oauth_part(account)?;
         let device_code_url = account.oauth.device_code_url.as_str().parse();
         Ok(oauth::sign_in::SignInSettings {
             application,
             authorize_url: account.oauth.authorize_url.clone(),
-            device_code_url: device_code_url.map_err(|source| PartError::DeviceCodeUrl {
-                account: account.name.clone(),
-                source,
-            })?,
+            device_code_url: device_code_url.map_err(account.bad_url("device_code_url"))?,
             redirect_uri: account.oauth.redirect_uri.clone(),
             login_hint: account.mailbox.to_string(),
             parameters: match account.provider {
@@ -63,16 +65,22 @@ impl Settings {
 }
 
 impl Account {
-    fn identity_part(&self) -> Result<oauth::managed::Settings, PartError> {
+    fn bad_url(&self, key: &'static str) -> impl FnOnce(oauth::EndpointUrlError) -> SignInUrlError {
+        let account = self.name.clone();
+        move |source| SignInUrlError {
+            account,
+            key,
+            source,
+        }
+    }
+
+    fn identity_part(&self) -> Result<oauth::managed::Settings, SignInUrlError> {
         let endpoint = self.oauth.identity_endpoint.as_ref();
         let endpoint = endpoint.map(|url| oauth::EndpointUrl::of_platform(url.as_str()));
         Ok(oauth::managed::Settings {
             endpoint: endpoint
                 .transpose()
-                .map_err(|source| PartError::IdentityEndpoint {
-                    account: self.name.clone(),
-                    source,
-                })?,
+                .map_err(self.bad_url("identity_endpoint"))?,
         })
     }
 
