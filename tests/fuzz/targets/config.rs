@@ -24,15 +24,24 @@ pub(super) fn run(octets: &[u8]) {
     };
     let shown = loaded.provenance.show();
     let debug = format!("{loaded:?}");
-    for secret in secrets(&loaded).filter(|secret| text.matches(*secret).count() == 1) {
-        assert!(
-            secret.len() < 8 || !shown.contains(secret),
-            "a secret in\n{shown}"
-        );
-        assert!(
-            secret.len() < 8 || !debug.contains(secret),
-            "a secret in\n{debug}"
-        );
+    for secret in secrets(&loaded).filter(|secret| secret.len() >= 8) {
+        if text.matches(secret).count() != 1 {
+            continue;
+        }
+        // A secret may read like a setting, which is shown whatever the secret is.
+        let Ok(other) = load(&text.replace(secret, &"x".repeat(secret.len()))) else {
+            continue;
+        };
+        for (shown, without) in [
+            (&shown, other.provenance.show()),
+            (&debug, format!("{other:?}")),
+        ] {
+            let times = shown.matches(secret).count();
+            assert!(
+                times <= without.matches(secret).count(),
+                "a secret in\n{shown}"
+            );
+        }
     }
     // What is shown can be read again, and means the same.
     let again = load(&shown).unwrap_or_else(|error| panic!("{error}\n{shown}"));
