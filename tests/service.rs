@@ -6,7 +6,7 @@ mod support;
 
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use exorelay::sandbox::{Fault, Sandbox, Step};
@@ -25,17 +25,39 @@ struct Manager {
     folder: TempDir,
     sandbox: Sandbox,
     told: Receiver<String>,
+    leave: Sender<()>,
 }
 
 impl Manager {
     async fn new() -> Self {
+        let manager = Self::asleep().await;
+        manager.wake();
+        manager
+    }
+
+    /// It has no room for one more word.
+    async fn frozen() -> Self {
+        let manager = Self::asleep().await;
+        let words = UnixDatagram::unbound().unwrap();
+        words.set_nonblocking(true).unwrap();
+        let socket = manager.folder.path().join("notify");
+        while words.send_to(b"X=1\n", &socket).is_ok() {}
+        manager
+    }
+
+    /// It reads what it is told once it wakes up.
+    async fn asleep() -> Self {
         let folder = TempDir::new().unwrap();
         let sandbox = support::sandbox(folder.path()).await;
         let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
         let (datagrams, told) = channel();
+        let (leave, leaves) = channel();
         // Read at once: the socket has little room.
         std::thread::spawn(move || {
             let mut octets = [0; 4096];
+            if leaves.recv().is_err() {
+                return;
+            }
             while let Ok(length) = socket.recv(&mut octets) {
                 let datagram = octets.get(..length).unwrap();
                 let text = String::from_utf8(datagram.to_vec()).unwrap();
@@ -48,9 +70,14 @@ impl Manager {
             folder,
             sandbox,
             told,
+            leave,
         };
         manager.write(&manager.text(""));
         manager
+    }
+
+    fn wake(&self) {
+        self.leave.send(()).unwrap();
     }
 
     fn config(&self) -> PathBuf {
@@ -202,6 +229,21 @@ async fn a_queue_that_another_program_holds_up_is_no_reason_to_be_killed() {
         manager.wait_for("WATCHDOG=1");
     }
     other.execute_batch("ROLLBACK").unwrap();
+    manager.wait_for("WATCHDOG=1");
+    assert!(daemon.terminate().success());
+}
+
+/// As systemd after an error of its own ("Freezing execution").
+#[tokio::test]
+async fn a_manager_that_has_frozen_holds_no_mail_up_and_hears_it_when_it_is_back() {
+    let manager = Manager::frozen().await;
+    let daemon = manager.start_watched();
+    let mut client = daemon.client().await;
+    client
+        .send("a@contoso.com", &["b@contoso.com"], CONTENT)
+        .await;
+    manager.wake();
+    manager.wait_for("READY=1\nSTATUS=ready: ");
     manager.wait_for("WATCHDOG=1");
     assert!(daemon.terminate().success());
 }

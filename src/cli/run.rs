@@ -1,5 +1,6 @@
 //! `exorelay run`: the daemon.
 
+mod manager;
 mod service;
 
 use std::time::Duration;

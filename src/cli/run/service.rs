@@ -3,12 +3,14 @@
 //! Without `NOTIFY_SOCKET` nobody is told anything.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval, interval_at, sleep, timeout};
 
+use super::manager;
 use crate::cli::text::count;
 use crate::delivery::State;
 use crate::queue::Heard;
@@ -36,6 +38,8 @@ pub(in crate::cli) struct Service {
     view: Arc<View>,
     /// What else an operator should know.
     remark: Arc<Mutex<Option<String>>>,
+    /// The manager has not heard yet that it is ready.
+    owes_ready: Arc<AtomicBool>,
 }
 
 impl Service {
@@ -43,13 +47,14 @@ impl Service {
         Self {
             view,
             remark: Arc::default(),
+            owes_ready: Arc::default(),
         }
     }
 
     /// Every port is open. From here on the manager expects signs of life, if it ever does.
     pub(super) fn ready(&self) {
         self.report();
-        if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        if !manager::is_there() {
             return;
         }
         tokio::spawn(self.clone().keep_current());
@@ -66,7 +71,8 @@ impl Service {
     }
 
     fn report(&self) {
-        notify(&[NotifyState::Ready, NotifyState::Status(&self.line())]);
+        let told = manager::tell(&[NotifyState::Ready, NotifyState::Status(&self.line())]);
+        self.owes_ready.store(!told, Ordering::Relaxed);
     }
 
     async fn keep_current(self) {
@@ -78,8 +84,9 @@ impl Service {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.view.is_serving() {
             let line = self.line();
-            if line != told {
-                notify(&[NotifyState::Status(&line)]);
+            if self.owes_ready.load(Ordering::Relaxed) {
+                self.report();
+            } else if line != told && manager::tell(&[NotifyState::Status(&line)]) {
                 told = line;
             }
             ticks.tick().await;
@@ -136,14 +143,16 @@ async fn feed(pulse: Pulse, every: Duration) {
         if std::mem::take(&mut is_dead) {
             tracing::info!("the daemon lives again: its watchdog is fed");
         }
-        notify(&[NotifyState::Watchdog]);
+        manager::tell(&[NotifyState::Watchdog]);
     }
 }
 
 /// The settings are read again; [`Service::reloaded`] tells that this is over.
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Ok(now) => {
+            manager::tell(&[NotifyState::Reloading, now]);
+        }
         Err(error) => tracing::debug!(%error, "the service manager was not told"),
     }
 }
@@ -160,7 +169,7 @@ pub(super) async fn opening<T>(opening: impl Future<Output = T>) -> T {
 /// Transactions and attempts under way are finished; the manager gives the end more time while it goes on.
 pub(super) async fn stopping() {
     let words = "stopping: transactions and attempts under way are finished first";
-    notify(&[NotifyState::Stopping, NotifyState::Status(words)]);
+    manager::tell(&[NotifyState::Stopping, NotifyState::Status(words)]);
     let _ = timeout(ENDING_MAX, ask_for_time(ENDING_MAX)).await;
 }
 
@@ -169,13 +178,7 @@ async fn ask_for_time(max: Duration) -> std::convert::Infallible {
     let rounds = max.as_secs() / EXTENSION_INTERVAL.as_secs();
     for _ in 0..rounds {
         sleep(EXTENSION_INTERVAL).await;
-        notify(&[NotifyState::ExtendTimeoutUsec(EXTENSION.as_micros() as u32)]);
+        manager::tell(&[NotifyState::ExtendTimeoutUsec(EXTENSION.as_micros() as u32)]);
     }
     std::future::pending().await
-}
-
-fn notify(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "the service manager was not told");
-    }
 }
