@@ -4,7 +4,7 @@ import os
 import pwd
 import subprocess
 
-from process import Failed, cpu_seconds, end, find, free_port, launch, settled_cpu_seconds
+from process import Failed, end, find, free_port, launch, settled_cpu_seconds
 from process import wait_for_greeting
 
 # Takes mail, schedules it and cannot deliver it; processes serve as many clients as Debian has it.
@@ -15,7 +15,7 @@ HOLDS = "smtpd_client_restrictions = check_client_access static:HOLD\nmax_use = 
 
 def why_not():
     """Why it cannot be measured, with the remedy; None when it can."""
-    for name in ("postfix", "postconf", "smtp-source"):
+    for name in ("postfix", "postconf", "smtp-sink"):
         if not find(name):
             return f"{name} not found: install the Debian package postfix"
     if os.geteuid() != 0:
@@ -99,9 +99,6 @@ postlog   unix-dgram n - n - 1 postlogd
             for _, _, files in os.walk(self.queue / name)
             for file in files
         })
-
-    def cpu(self):
-        return cpu_seconds(self.process.pid)
 
     def settled_cpu(self):
         return settled_cpu_seconds(self.process.pid)
