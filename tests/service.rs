@@ -15,8 +15,6 @@ use support::daemon::{Daemon, exorelay};
 use support::settings_text;
 use tempfile::TempDir;
 
-const CONTENT: &str = "From: a@contoso.com\r\nDate: d\r\nMessage-ID: <1@device>\r\n\r\nbody\r\n";
-
 /// What `WATCHDOG_USEC` says.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -168,12 +166,7 @@ async fn the_line_follows_queue_and_accounts() {
     control.smtp_fault(Step::Auth, refusal, None);
     let daemon = manager.start(&[]);
     manager.wait_for("READY=1\nSTATUS=ready: 0 queued, 1 account\n");
-    let mut client = daemon.client().await;
-    client.expect("HELO device", "250").await;
-    client
-        .send("a@contoso.com", &["b@contoso.com"], CONTENT)
-        .await;
-    client.expect("QUIT", "221").await;
+    daemon.take_one().await;
     let told = tokio::task::spawn_blocking(move || {
         manager.wait_for("STATUS=ready: 1 queued, 1 account, 1 blocked\n");
         manager
@@ -238,10 +231,7 @@ async fn a_queue_that_another_program_holds_up_is_no_reason_to_be_killed() {
 async fn a_manager_that_has_frozen_holds_no_mail_up_and_hears_it_when_it_is_back() {
     let manager = Manager::frozen().await;
     let daemon = manager.start_watched();
-    let mut client = daemon.client().await;
-    client
-        .send("a@contoso.com", &["b@contoso.com"], CONTENT)
-        .await;
+    daemon.take_one().await;
     manager.wake();
     manager.wait_for("READY=1\nSTATUS=ready: ");
     manager.wait_for("WATCHDOG=1");

@@ -11,8 +11,6 @@ use support::daemon::{Daemon, exorelay, finish};
 use support::{settings_text, until, within};
 use tempfile::TempDir;
 
-const CONTENT: &str = "From: a@contoso.com\r\nDate: d\r\nMessage-ID: <1@device>\r\n\r\nbody\r\n";
-
 const SECTIONS: &str = "[client.lobby]\nnetwork = \"127.0.0.1\"\nsilent_after = \"3d\"\n\
                         [client.floor]\nnetwork = \"10.20.3.0/24\"\n";
 
@@ -85,20 +83,11 @@ fn written(path: &Path) -> Vec<Value> {
         .collect()
 }
 
-async fn send(daemon: &Daemon) {
-    let mut client = daemon.client().await;
-    client.expect("HELO device", "250").await;
-    client
-        .send("a@contoso.com", &["b@contoso.com"], CONTENT)
-        .await;
-    client.expect("QUIT", "221").await;
-}
-
 #[tokio::test]
 async fn a_silent_device_is_one_alarm_until_its_next_message() {
     let site = Site::new().await;
     let daemon = site.start();
-    send(&daemon).await;
+    daemon.take_one().await;
     within("delivery", site.sandbox.control().wait_for_messages(1)).await;
     let clients = &site.status()["clients"];
     assert_eq!(clients[0]["name"], "floor");
@@ -153,7 +142,7 @@ async fn a_silent_device_is_one_alarm_until_its_next_message() {
     let list = site.ask(&["clients"]);
     assert!(list.starts_with(silent), "{list}");
     let mut daemon = site.start();
-    send(&daemon).await;
+    daemon.take_one().await;
     daemon.wait_for("incident recovered");
     let alarms = site.alarms(2).await;
     assert_eq!(alarms[1]["event"], "recovered");
@@ -175,7 +164,7 @@ async fn a_silent_device_is_one_alarm_until_its_next_message() {
 async fn a_reload_begins_and_ends_a_watch() {
     let site = Site::new().await;
     let daemon = site.start();
-    send(&daemon).await;
+    daemon.take_one().await;
     assert!(daemon.terminate().success());
     site.listened_for(30);
     site.write("[client.lobby]\nnetwork = \"127.0.0.1\"\n");

@@ -116,6 +116,17 @@ impl Daemon {
         Client::connect(self.address).await
     }
 
+    /// A device's whole visit, with one message.
+    pub async fn take_one(&self) {
+        let content = "From: a@contoso.com\r\nDate: d\r\nMessage-ID: <1@device>\r\n\r\nbody\r\n";
+        let mut client = self.client().await;
+        client.expect("HELO device", "250").await;
+        client
+            .send("a@contoso.com", &["b@contoso.com"], content)
+            .await;
+        client.expect("QUIT", "221").await;
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }
