@@ -14,16 +14,15 @@ import smtplib
 import socket
 import struct
 import subprocess
-import tempfile
 import time
 
 import trial
+from checks import Checks
 
 args = trial.arguments(__doc__)
-trial.needs_root()
-work = pathlib.Path(args.folder or tempfile.mkdtemp(prefix="exorelay-container-"))
+checks = Checks("container", args)
+expect, work = checks.expect, checks.work
 image, volume = work / "image", work / "volume"
-problems = []
 CLONE_NEWNET = 0x40000000
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 # As engines mount them, and a root without a way to write.
@@ -35,12 +34,6 @@ mount --bind "$2" "$1/var/lib/exorelay"
 shift 2
 exec "$@"
 """
-
-
-def expect(is_so, text):
-    print(f"  {'ok' if is_so else 'FAILED'}  {text}", flush=True)
-    if not is_so:
-        problems.append(text)
 
 
 def last_stage():
@@ -152,9 +145,4 @@ expect(code == 0, f"SIGTERM drains: status {code} after {time.monotonic() - bega
 sandbox.close()
 written = [path for path in image.rglob("*") if path.is_file() and path.stat().st_uid == 65532]
 expect(not written, f"nothing was written into the image {written}")
-if not problems and not args.folder:
-    shutil.rmtree(work)
-else:
-    print(f"everything is in {work}")
-print(f"container problems={len(problems)}")
-raise SystemExit(bool(problems))
+checks.end()

@@ -6,6 +6,7 @@ import ctypes
 import os
 import pathlib
 import shlex
+import shutil
 import subprocess
 import time
 
@@ -36,6 +37,13 @@ class Machine:
 
     def path(self, path):
         return self.root / path.lstrip("/")
+
+    def build(self, binary, kind, pattern, revision=1):
+        """A package of `packaging/build`, put where root finds it; returns its path there."""
+        trial.run(trial.ROOT / "packaging/build", kind, "--binary", binary, "--revision", revision)
+        [package] = (trial.ROOT / "target/packages").glob(pattern)
+        shutil.copy(package, self.path("/root/"))
+        return f"/root/{package.name}"
 
     def run(self, *command, input=None, check=True, user=None):
         """In a bare chroot before the boot, and in the machine's namespaces after it. Returns what it says."""

@@ -2,39 +2,21 @@
 """The Debian package on a fresh Debian with a real systemd: installed, five lines edited, started, and a first message
 sent through the sandbox; upgraded with mail in the queue; port 25 and secrets by way of systemd; removed; purged."""
 
+import functools
 import json
-import pathlib
 import re
-import shutil
 import smtplib
-import subprocess
-import tempfile
 import urllib.request
 
 import trial
+from checks import Checks
 from machine import TRACKS, Machine
 
 args = trial.arguments(__doc__, suite="bookworm", base="", messages=100)
-trial.needs_root()
-work = pathlib.Path(args.folder or tempfile.mkdtemp(prefix="exorelay-package-"))
-work.mkdir(exist_ok=True)
-problems = []
+checks = Checks("package", args)
+expect, work = checks.expect, checks.work
 SETTINGS = "/etc/exorelay/exorelay.toml"
 CONTROL = "http://127.0.0.1:2588/"
-
-
-def expect(is_so, text):
-    print(f"  {'ok' if is_so else 'FAILED'}  {text}", flush=True)
-    if not is_so:
-        problems.append(text)
-
-
-def build(kind, pattern, revision=1):
-    command = [trial.ROOT / "packaging/build", kind, "--binary", args.exorelay, "--revision", str(revision)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    [package] = (trial.ROOT / "target/packages").glob(pattern)
-    shutil.copy(package, machine.path("/root/"))
-    return f"/root/{package.name}"
 
 
 def ask(path, method="GET", body=None):
@@ -103,6 +85,7 @@ def process_status(name):
 
 
 machine = Machine(work, args.suite, args.base)
+build = functools.partial(machine.build, args.exorelay)
 first, second = build("--deb", "exorelay_*-1_*.deb"), build("--deb", "exorelay_*-2_*.deb", 2)
 tarball = build("--tar", "exorelay-*.tar.gz")
 before = machine.files()
@@ -321,10 +304,4 @@ expect(not there, f"nothing but settings and queue is left behind {there}")
 expect(machine.path(SETTINGS).exists() and machine.path("/var/lib/exorelay/queue.db").exists(), "and those are")
 
 machine.halt()
-if not problems and not args.folder:
-    shutil.rmtree(work)
-else:
-    print(f"everything is in {work}")
-print(f"package suite={args.suite} systemd={version} exposure={exposure.group(1)} messages={args.messages} "
-      f"problems={len(problems)}")
-raise SystemExit(bool(problems))
+checks.end(suite=args.suite, systemd=version, exposure=exposure.group(1), messages=args.messages)

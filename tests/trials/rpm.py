@@ -3,20 +3,15 @@
 Debian with rpm, as no other is at hand: dependencies are not looked at."""
 
 import json
-import pathlib
-import shutil
 import smtplib
-import subprocess
-import tempfile
 
 import trial
+from checks import Checks
 from machine import TRACKS, Machine
 
 args = trial.arguments(__doc__, suite="bookworm", base="", messages=20)
-trial.needs_root()
-work = pathlib.Path(args.folder or tempfile.mkdtemp(prefix="exorelay-rpm-"))
-work.mkdir(exist_ok=True)
-problems = []
+checks = Checks("rpm", args)
+expect, work = checks.expect, checks.work
 SETTINGS = "/etc/exorelay/exorelay.toml"
 # Nobody is there: mail waits.
 ACCOUNT = """[account.default]
@@ -29,18 +24,8 @@ token_url = "http://127.0.0.1:9/token"
 """
 
 
-def expect(is_so, text):
-    print(f"  {'ok' if is_so else 'FAILED'}  {text}", flush=True)
-    if not is_so:
-        problems.append(text)
-
-
 def build(release):
-    command = [trial.ROOT / "packaging/build", "--rpm", "--binary", args.exorelay, "--revision", str(release)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    [package] = (trial.ROOT / "target/packages").glob(f"exorelay-*-{release}.*.rpm")
-    shutil.copy(package, machine.path("/root/"))
-    return f"/root/{package.name}"
+    return machine.build(args.exorelay, "--rpm", f"exorelay-*-{release}.*.rpm", release)
 
 
 def owner(path):
@@ -96,9 +81,4 @@ left = [path for path in left if not path.startswith(TRACKS + others)]
 expect(not left, f"nothing else {left}")
 
 machine.halt()
-if not problems and not args.folder:
-    shutil.rmtree(work)
-else:
-    print(f"everything is in {work}")
-print(f"rpm suite={args.suite} messages={args.messages} problems={len(problems)}")
-raise SystemExit(bool(problems))
+checks.end(suite=args.suite, messages=args.messages)
