@@ -107,6 +107,10 @@ class Machine:
                 self.manager.kill()
         self.init = None
 
+    def owner(self, path):
+        """Mode, user and group: `640 root:exorelay`."""
+        return self.run("stat", "--format=%a %U:%G", path).strip()
+
     def files(self):
         """Every path on its disk but the volatile ones."""
         found = set()

@@ -59,10 +59,6 @@ def edit(change):
     path.write_text(changed)
 
 
-def owner(path):
-    return machine.run("stat", "--format=%a %U:%G", path).strip()
-
-
 def left():
     """What is there and was not before, but for the tracks of a boot and of users that were added."""
     return [path for path in sorted(machine.files() - before) if not path.startswith(TRACKS)]
@@ -99,7 +95,7 @@ for path, wanted in {
     "/var/lib/exorelay": "700 exorelay:exorelay",
     "/usr/bin/exorelay": "755 root:root",
 }.items():
-    expect(owner(path) == wanted, f"{path} is {wanted}")
+    expect(machine.owner(path) == wanted, f"{path} is {wanted}")
 expect(not machine.path("/usr/sbin/sendmail").exists(), "/usr/sbin/sendmail is left alone")
 
 print("booted, not set up")
@@ -157,8 +153,8 @@ machine.run("useradd", "person")
 mail = "From: person@sandbox.example\nTo: b@sandbox.example\nSubject: by-sendmail\n\nHello\n"
 machine.run("/usr/lib/exorelay/sendmail", "-t", input=mail, user="person")
 all_arrive(["by-sendmail"])
-expect(owner("/run/exorelay/sendmail.json") == "644 exorelay:exorelay", "sendmail.json is for everybody")
-expect(owner("/run/exorelay/admin.sock") == "660 exorelay:exorelay", "admin.sock is for the group")
+expect(machine.owner("/run/exorelay/sendmail.json") == "644 exorelay:exorelay", "sendmail.json is for everybody")
+expect(machine.owner("/run/exorelay/admin.sock") == "660 exorelay:exorelay", "admin.sock is for the group")
 
 print("reload, and an alarm's program inside the sandboxing")
 edit(lambda text: text + "\n[alert]\ncommand = ['/bin/sh', '-c', 'cat > /run/exorelay/incident.json']\n")
@@ -182,7 +178,7 @@ expect(machine.property("exorelay", "MainPID") not in (pid, "0"), "restarted")
 expect("stopping" in machine.journal("exorelay"), "drained first")
 expect(waiting() == set(subjects), f"{args.messages} still wait")
 expect("# Ours." in machine.path(SETTINGS).read_text(), "edited settings kept")
-expect(owner(SETTINGS) == "640 root:exorelay", "with their owner")
+expect(machine.owner(SETTINGS) == "640 root:exorelay", "with their owner")
 ask("control", "DELETE")
 machine.run("systemctl", "reload", "exorelay")
 all_arrive(subjects, 120)
@@ -265,8 +261,8 @@ expect(machine.path("/var/lib/exorelay/queue.db").exists(), "and keeps it")
 expect(not machine.path("/etc/exorelay").exists(), "no secret stays")
 machine.run("apt-get", "install", "--yes", second)
 set_up()
-expect(owner(SETTINGS) == "640 root:exorelay", "setup keeps the owner of the settings")
-expect(owner("/etc/exorelay/client-secret") == "600 exorelay:root", "and the secret is for the daemon")
+expect(machine.owner(SETTINGS) == "640 root:exorelay", "setup keeps the owner of the settings")
+expect(machine.owner("/etc/exorelay/client-secret") == "600 exorelay:root", "and the secret is for the daemon")
 expect("# Without more, programs" in machine.path(SETTINGS).read_text(), "and the comments")
 machine.run("rm", "-r", drop_ins)
 machine.run("systemctl", "daemon-reload")
@@ -286,8 +282,8 @@ unpacked = tarball.removesuffix(".tar.gz")
 machine.run("chown", "--recursive", "person", unpacked)
 said = machine.run(f"{unpacked}/install")
 expect("/usr/local/bin/exorelay setup" in said, "says what is next")
-expect(owner("/usr/local/bin/exorelay") == "755 root:root", "the program is root's, whoever unpacked it")
-expect(owner(SETTINGS) == "640 root:exorelay", f"{SETTINGS} is 640 root:exorelay")
+expect(machine.owner("/usr/local/bin/exorelay") == "755 root:root", "the program is root's, whoever unpacked it")
+expect(machine.owner(SETTINGS) == "640 root:exorelay", f"{SETTINGS} is 640 root:exorelay")
 set_up("/usr/local/bin/exorelay")
 machine.run("systemctl", "enable", "--now", "exorelay")
 send(["from-tarball"])

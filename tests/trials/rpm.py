@@ -28,10 +28,6 @@ def build(release):
     return machine.build(args.exorelay, "--rpm", f"exorelay-*-{release}.*.rpm", release)
 
 
-def owner(path):
-    return machine.run("stat", "--format=%a %U:%G", path).strip()
-
-
 machine = Machine(work, args.suite, args.base)
 machine.run("apt-get", "update")
 machine.run("apt-get", "install", "--yes", "--no-install-recommends", "rpm")
@@ -50,7 +46,7 @@ for path, wanted in {
     "/usr/bin/exorelay": "755 root:root",
     "/usr/lib/systemd/system/exorelay.service": "644 root:root",
 }.items():
-    expect(owner(path) == wanted, f"{path} is {wanted}")
+    expect(machine.owner(path) == wanted, f"{path} is {wanted}")
 expect(machine.run("/usr/lib/exorelay/sendmail", "-bv", "root@contoso.com", check=False), "links to it are sendmail")
 changed = machine.attempt("rpm", "--verify", "--nodeps", "exorelay")
 expect(changed.returncode == 0, f"rpm --verify {changed.stdout}")
